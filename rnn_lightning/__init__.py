@@ -1,0 +1,64 @@
+"""Train, test and use any recurrent network on any sequence problem.
+
+The public names are imported when they are first used: `import rnn_lightning` costs next to nothing and sets nothing.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnn_lightning.batch import Batch, Facts
+    from rnn_lightning.data.base import SequenceData, Sequences
+    from rnn_lightning.data.imdb import IMDb
+    from rnn_lightning.data.synthetic import SyntheticSequences
+    from rnn_lightning.layers import RecurrentLayer, RecurrentStack
+    from rnn_lightning.tasks.base import SequenceTask
+    from rnn_lightning.tasks.loading import load
+    from rnn_lightning.tasks.sequence_classifier import SequenceClassifier
+    from rnn_lightning.testing import check_layer
+    from rnn_lightning.text import TextEncoder
+
+__version__ = version("rnn-lightning")
+
+_MODULES = {
+    "Batch": "batch",
+    "Facts": "batch",
+    "IMDb": "data.imdb",
+    "RecurrentLayer": "layers",
+    "RecurrentStack": "layers",
+    "SequenceClassifier": "tasks.sequence_classifier",
+    "SequenceData": "data.base",
+    "SequenceTask": "tasks.base",
+    "Sequences": "data.base",
+    "SyntheticSequences": "data.synthetic",
+    "TextEncoder": "text",
+    "check_layer": "testing",
+    "load": "tasks.loading",
+}
+
+__all__ = [
+    "Batch",
+    "Facts",
+    "IMDb",
+    "RecurrentLayer",
+    "RecurrentStack",
+    "SequenceClassifier",
+    "SequenceData",
+    "SequenceTask",
+    "Sequences",
+    "SyntheticSequences",
+    "TextEncoder",
+    "check_layer",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'rnn_lightning' has no attribute '{name}'")
+    return getattr(import_module(f"rnn_lightning.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,80 @@
+"""What passes from the data to a model: a padded batch, and a few plain facts about the data.
+
+B sequences, T steps (the longest of the batch), D features a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from rnn_lightning.text import TextEncoder
+
+Truncate = Literal["head", "tail", "head_tail"]
+PAD, UNKNOWN = 0, 1
+"""The token ids with a meaning of their own, in every vocabulary."""
+HEAD_SHARE = 0.25
+"""With ``head_tail``, the share of `max_length` that is taken from a sequence's beginning."""
+
+
+class Batch(NamedTuple):
+    """Sequences padded to the longest of them.
+
+    Attributes:
+        inputs: token ids (B, T) int64, or features (B, T, D) float.
+        lengths: valid steps of each sequence (B,) int64, 0 allowed.
+        targets: one a sequence (B,), one a step (B, T), or None when there are none.
+    """
+
+    inputs: Tensor
+    lengths: Tensor
+    targets: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a model has to know of its data to build its first and its last layer.
+
+    Attributes:
+        input_size: features a step; None where the inputs are tokens.
+        labels: the classes' names, in the order of their numbers; empty for regression.
+        encoder: turns raw text into token ids; None where the inputs are features.
+    """
+
+    input_size: int | None
+    labels: tuple[str, ...]
+    encoder: TextEncoder | None = None
+
+
+def pad_ragged(
+    values: np.ndarray[Any, Any],
+    starts: np.ndarray[Any, Any],
+    sizes: np.ndarray[Any, Any],
+    max_length: int | None = None,
+    truncate: Truncate = "head",
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Cuts sequences out of one flat array and pads them with zeros, without a loop over them.
+
+    Args:
+        values: all sequences, one after the other (N, ...).
+        starts: where each wanted sequence begins (B,).
+        sizes: how many values it has (B,).
+        max_length: steps kept of a longer sequence; None keeps all.
+        truncate: which steps to keep: the first, the last, or a quarter from the beginning and the rest from the end.
+
+    Returns:
+        The padded sequences (B, T, ...), T at least 1, and their lengths after truncation (B,) int64.
+    """
+    limit = int(sizes.max(initial=0)) if max_length is None else max_length
+    lengths = np.minimum(sizes, limit).astype(np.int64)
+    head = {"head": limit, "tail": 0, "head_tail": int(limit * HEAD_SHARE)}[truncate]
+    steps = np.arange(max(int(lengths.max(initial=0)), 1))
+    valid = steps < lengths[:, None]
+    source = starts[:, None] + steps + np.where(steps < head, 0, (sizes - lengths)[:, None])
+    padded = np.zeros((*valid.shape, *values.shape[1:]), values.dtype)
+    padded[valid] = values[source[valid]]
+    return padded, lengths

@@ -1,0 +1,65 @@
+"""One line an epoch, and what was best at the end."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
+
+from rnn_lightning.callbacks.habits import Checkpoint, EarlyStopping
+
+
+class Journal(Callback):
+    """Prints each epoch's measurements as they come, and at the end the best epoch's, with the place of its checkpoint."""
+
+    def __init__(self) -> None:
+        self._epochs: list[dict[str, float]] = []
+        self._start = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the epoch's clock."""
+        self._start = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints the epoch's line."""
+        measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self._epochs.append(measured)
+        total = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "?"
+        minutes, seconds = divmod(round(time.monotonic() - self._start), 60)
+        say(f"epoch {trainer.current_epoch + 1}/{total}  {minutes}:{seconds:02d}  {in_words(measured)}")
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints why the training ended early, where it did, and what was best."""
+        stopping = _find(trainer, EarlyStopping)
+        if stopping is not None and stopping.stopped_epoch > 0:
+            say(
+                f"Stopped early after epoch {stopping.stopped_epoch + 1}: "
+                f"{stopping.monitor} has not improved for {stopping.patience} epochs."
+            )
+        checkpoint = _find(trainer, Checkpoint)
+        if checkpoint is None or checkpoint.best_model_score is None:
+            return
+        score = float(checkpoint.best_model_score)
+        for number, measured in enumerate(self._epochs, trainer.current_epoch - len(self._epochs) + 1):
+            if measured.get(str(checkpoint.monitor)) == score:
+                best = {name: value for name, value in measured.items() if name.startswith("val_")}
+                say(f"Best: epoch {number}, {in_words(best)}")
+                break
+        say(f"      {checkpoint.best_model_path}")
+
+
+@rank_zero_only
+def say(line: str) -> None:
+    """Prints a line, in one process of a training only."""
+    print(line, flush=True)
+
+
+def in_words(measured: dict[str, float]) -> str:
+    """Names and values on one line."""
+    return "  ".join(f"{name} {value:.4f}" for name, value in measured.items())
+
+
+def _find(trainer: Trainer, kind: type[Any]) -> Any:
+    return next((callback for callback in trainer.callbacks if isinstance(callback, kind)), None)  # type: ignore[attr-defined]

@@ -1,0 +1,157 @@
+"""LightningCLI, made ours: short errors, optimisers that see the whole model, our own verbs."""
+
+from __future__ import annotations
+
+from types import MethodType
+from typing import Any
+
+import lightning.pytorch as pl
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, LRSchedulerTypeTuple, instantiate_class
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
+
+from rnn_lightning import registry
+from rnn_lightning.cli.explain import explain
+from rnn_lightning.tasks.base import SequenceTask
+from rnn_lightning.tasks.schedule import OneCycle
+
+_EACH_STEP = (OneCycle, OneCycleLR, CyclicLR)
+"""Schedules that count steps; all others count epochs."""
+
+
+class Parser(LightningArgumentParser):
+    """A parser that takes no abbreviations and explains a mistake in a line or two."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:
+        """Leaves the words to `explain`, which knows the whole command line.
+
+        Raises:
+            Complaint: always.
+        """
+        raise Complaint(message) from ex
+
+
+class Complaint(Exception):
+    """What the parser says of a mistake."""
+
+
+class Command(LightningCLI):
+    """A verb's command line: parses, makes the objects, and leaves the doing to the verb.
+
+    Args:
+        verb: the verb, for the help text.
+        options: its options, configs as paths.
+    """
+
+    def __init__(self, verb: str, options: list[str], **kwargs: Any) -> None:
+        for group in ("tasks", "data"):
+            # A class is found by its short name once its module is imported.
+            for name in registry.names(group):
+                registry.resolve(group, name)
+        super().__init__(
+            SequenceTask,
+            pl.LightningDataModule,
+            args=options,
+            run=False,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            parser_class=Parser,
+            parser_kwargs={"prog": f"rnn-lightning {verb}", "description": None},
+            # Else the hyper-parameters would be the parsed section of the config, classes and all.
+            load_from_checkpoint_support=False,
+            **kwargs,
+        )
+
+    def instantiate_classes(self) -> None:
+        """Makes model and data. The Trainer waits for its run folder, so the verb asks for it."""
+        self.config_init = self.parser.instantiate_classes(self.config)
+        self.datamodule = self.config_init.get("data")
+        self.model = self.config_init.get("model")
+        self._add_configure_optimizers_method_to_model(None)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses the options; unlike the parent's, silent when called from Python.
+
+        Raises:
+            UserError: there is a mistake in them.
+        """
+        try:
+            self.config = parser.parse_args(args)
+        except Complaint as complaint:
+            raise explain(str(complaint), parser, args) from complaint
+
+    def _add_configure_optimizers_method_to_model(self, subcommand: str | None) -> None:
+        """Builds the optimiser when the Trainer asks for it: after the layers, which the parent's way would leave out."""
+        optimizer_config = _plain(self._get(self.config_init, "optimizer"))
+        schedule_config = _plain(self._get(self.config_init, "lr_scheduler"))
+        if optimizer_config is None:
+            return
+
+        def configure_optimizers(model: pl.LightningModule) -> Any:
+            optimizer: Optimizer = instantiate_class(model.parameters(), optimizer_config)
+            if schedule_config is None:
+                return optimizer
+            schedule = instantiate_class(optimizer, schedule_config)
+            if isinstance(schedule, OneCycle):
+                schedule.total_steps = model.trainer.estimated_stepping_batches
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {
+                    "scheduler": schedule,
+                    "interval": "step" if isinstance(schedule, _EACH_STEP) else "epoch",
+                    "monitor": getattr(schedule, "monitor", None),
+                },
+            }
+
+        self.model.configure_optimizers = MethodType(configure_optimizers, self.model)
+
+
+class FitCommand(Command):
+    """All that training needs."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds what is on by default and can be switched off with null: checkpoints and early stopping."""
+        from rnn_lightning.callbacks.habits import Checkpoint, EarlyStopping
+
+        parser.add_argument(
+            "--checkpoint", type=Checkpoint | None, help="Keeps the best and the last checkpoint; null keeps none."
+        )
+        parser.add_argument(
+            "--early_stopping", type=EarlyStopping | None, help="Stops when nothing improves; null never stops early."
+        )
+        parser.add_argument("--ckpt_path", type=str | None, help="Checkpoint of a run that is to go on.")
+        parser.add_subclass_arguments((Optimizer,), "optimizer", instantiate=False, fail_untyped=False, skip={"params"})
+        parser.add_subclass_arguments(
+            LRSchedulerTypeTuple,
+            "lr_scheduler",
+            instantiate=False,
+            fail_untyped=False,
+            skip={"optimizer"},
+            required=False,
+        )
+        parser._optimizers["optimizer"] = ((Optimizer,), "AUTOMATIC")
+        parser._lr_schedulers["lr_scheduler"] = (LRSchedulerTypeTuple, "AUTOMATIC")
+
+
+class ScoreCommand(Command):
+    """What scoring needs: data and a Trainer. The model comes from a checkpoint."""
+
+    def __init__(self, verb: str, options: list[str]) -> None:
+        super().__init__(verb, options, auto_configure_optimizers=False, save_config_callback=None)
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the Trainer's and the data's options, and none of a model."""
+        parser.add_lightning_class_args(self.trainer_class, "trainer")
+        parser.set_defaults({"trainer.logger": False, "trainer.enable_checkpointing": False})
+        parser.add_lightning_class_args(self._datamodule_class, "data", subclass_mode=True, required=False)
+
+    def _add_configure_optimizers_method_to_model(self, subcommand: str | None) -> None:
+        """There is nothing to optimise."""
+
+
+def _plain(config: Namespace | None) -> dict[str, Any] | None:
+    return None if config is None else config.as_dict()

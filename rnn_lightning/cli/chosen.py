@@ -1,0 +1,121 @@
+"""Which checkpoint a verb works with: the best one of the newest run, unless the user names another."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnn_lightning import registry
+from rnn_lightning.cli import configs, runs
+from rnn_lightning.cli.errors import UserError
+from rnn_lightning.tasks.base import SequenceTask
+from rnn_lightning.tasks.loading import model_from, read_checkpoint
+
+_SECTIONS = ("data", "trainer", "seed_everything")
+"""The sections of a config that concern a verb whose model comes from a checkpoint."""
+_TRAINING_ONLY = ("model", "optimizer", "lr_scheduler", "checkpoint", "early_stopping")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A checkpoint, with its model.
+
+    Attributes:
+        path: the file.
+        run: the run folder it stands in; None for a lone file.
+        model: ready to predict.
+        in_words: which one it is.
+    """
+
+    path: Path
+    run: Path | None
+    model: SequenceTask
+    in_words: str
+
+
+def choose(verb: str, options: list[str]) -> tuple[Chosen, list[str]]:
+    """Loads the checkpoint that the options ask for.
+
+    Args:
+        verb: the verb, for error texts.
+        options: command-line words, configs as paths.
+
+    Returns:
+        The checkpoint, and the words that are left for the data and the Trainer: configs without what a checkpoint decides,
+        under them the data section that the run recorded.
+
+    Raises:
+        UserError: there is no such checkpoint, or an option concerns the model.
+        ValueError: the checkpoint cannot be loaded.
+    """
+    named: dict[str, str | None] = {}
+    sections: list[dict[str, Any]] = []
+    left: list[str] = []
+    for flag, value in configs.pairs(options):
+        if flag in ("--run", "--ckpt_path"):
+            named[flag] = value
+        elif flag == "--config":
+            sections.append(configs.read(Path(str(value))))
+            left.append(_config({key: part for key, part in sections[-1].items() if key in _SECTIONS}))
+        elif flag.removeprefix("--").split(".")[0].rstrip("+") in _TRAINING_ONLY:
+            raise UserError(f"{verb} does not take {flag}: the model comes from the checkpoint, as it was trained")
+        else:
+            left.append(flag if value is None else f"{flag}={value}")
+    path, run, which = _find(verb, named, sections)
+    checkpoint = read_checkpoint(path)
+    chosen = Chosen(path, run, model_from(checkpoint), f"{which} (epoch {checkpoint['epoch'] + 1})")
+    return chosen, [_config(_defaults(run)), *left]
+
+
+def _find(
+    verb: str, named: dict[str, str | None], sections: list[dict[str, Any]]
+) -> tuple[Path, Path | None, str]:
+    run_name, checkpoint_name = named.get("--run"), named.get("--ckpt_path")
+    for flag, value in named.items():
+        if value is None:
+            raise UserError(f"{flag} wants a value")
+    file = None if checkpoint_name in (None, "best", "last") else Path(str(checkpoint_name))
+    if file is not None and run_name is not None:
+        raise UserError(f"--run {run_name} and --ckpt_path {checkpoint_name} both name a checkpoint: give one of them")
+    if file is not None and not file.is_dir():
+        run = file.resolve().parents[1]
+        return file, run if (run / runs.CONFIG).is_file() else None, f"the checkpoint {file}"
+    part = checkpoint_name if file is None and checkpoint_name else "best"
+    if file is not None or run_name is not None:
+        run = runs.find(str(file or run_name))
+        which = f"the {part} checkpoint of the run {run}"
+    else:
+        run = _newest(verb, sections)
+        which = f"the {part} checkpoint of the newest run, {run}"
+    return run / "checkpoints" / f"{part}.ckpt", run, which
+
+
+def _newest(verb: str, sections: list[dict[str, Any]]) -> Path:
+    architecture, task = None, None
+    for section in sections:
+        if "cell" in ((section.get("model") or {}).get("init_args") or {}):
+            architecture = runs.architecture(section["model"])
+        data = (section.get("data") or {}).get("class_path")
+        if data is not None:
+            task = registry.resolve("data", data.rpartition(".")[2]).name
+    run = runs.newest(architecture, task)
+    if run is None:
+        kind = "-".join(word for word in (architecture, task) if word)
+        raise UserError(
+            f"no {kind + ' ' if kind else ''}run under {runs.ROOT}/ to {verb}; train one first "
+            "(rnn-lightning fit --config lstm.yaml) or name a checkpoint (--ckpt_path FILE)"
+        )
+    return run
+
+
+def _defaults(run: Path | None) -> dict[str, Any]:
+    """The shipped settings of the Trainer, and the data that the run recorded."""
+    base = configs.read(configs.resolve("base.yaml"))
+    defaults = {"trainer": base["trainer"], "seed_everything": base["seed_everything"]}
+    return defaults if run is None else {**defaults, "data": runs.recorded(run)["data"]}
+
+
+def _config(sections: dict[str, Any]) -> str:
+    return f"--config={json.dumps(sections)}"

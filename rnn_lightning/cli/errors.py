@@ -1,0 +1,43 @@
+"""Mistakes of a user's, told in one to three lines."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+EXIT_MISTAKE = 2
+_PACKAGE = Path(__file__).parents[1]
+
+
+class UserError(Exception):
+    """A mistake of the user's; its text is for the person at the prompt."""
+
+
+def report(error: BaseException) -> int:
+    """Prints what went wrong to standard error and returns the exit code.
+
+    A mistake gets a line; a fault of the program's, or of a plugin's, is raised again with its traceback.
+    """
+    mistake = next((cause for cause in _causes(error) if _is_mistake(cause)), None)
+    if mistake is None:
+        raise error
+    print(f"rnn-lightning: {mistake}", file=sys.stderr)
+    return EXIT_MISTAKE
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and the ones it was raised from: a library may wrap what this package raised."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _is_mistake(error: BaseException) -> bool:
+    """A ValueError is one where this package raised it on purpose, not where a library stumbled inside it."""
+    if isinstance(error, UserError):
+        return True
+    if isinstance(error, ValueError):
+        return Path(traceback.extract_tb(error.__traceback__)[-1].filename).is_relative_to(_PACKAGE)
+    return type(error).__name__ == "MisconfigurationException"

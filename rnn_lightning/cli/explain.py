@@ -1,0 +1,126 @@
+"""From a parser's complaint to a line that names the mistake, the place and the nearest valid name."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import torch.optim
+from jsonargparse import ArgumentParser
+
+from rnn_lightning import registry
+from rnn_lightning.callbacks.habits import Checkpoint, EarlyStopping
+from rnn_lightning.cli import configs
+from rnn_lightning.cli.errors import UserError
+from rnn_lightning.registry import did_you_mean
+from rnn_lightning.tasks.schedule import OneCycle
+
+_FIXED = {"checkpoint": Checkpoint, "early_stopping": EarlyStopping}
+"""Sections whose class is not chosen."""
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "dict": "a table"}
+
+
+def explain(complaint: str, parser: ArgumentParser, options: list[str]) -> UserError:
+    """The mistake in plain words.
+
+    Args:
+        complaint: what jsonargparse says, many lines at times.
+        parser: where it was said.
+        options: the command line, configs as paths.
+    """
+    keys = re.findall(r'Parser key "([^"]+)"', complaint)
+    section = keys[0] if keys else ""
+    if match := re.search(r"unrecognized arguments: (\S+)", complaint):
+        return UserError(_unknown_option(match[1].partition("=")[0], parser))
+    if match := re.search(r"Group '(\w+)' does not accept option '([\w.]+)'", complaint):
+        known = [dest.partition(".")[2] for dest in _destinations(parser) if dest.startswith(f"{match[1]}.")]
+        return UserError(f"{_place(match[2], options)}{match[1]} has no option '{match[2]}'{did_you_mean(match[2], known)}")
+    if match := re.search(r"Option '([\w.]+)' is not accepted", complaint):
+        owner = _class_of(section, options)
+        known = _parameters(owner)
+        name = owner.__name__ if owner is not None else section
+        has = did_you_mean(match[1], known) or (f"; it has {', '.join(known)}" if known else "")
+        return UserError(f"{_place(match[1], options)}{name} has no option '{match[1]}'{has}")
+    classes = list(_classes(section)) if len(keys) == 1 else []
+    if classes and (match := re.search(r"Expected a dot import path string: (\S+)", complaint)):
+        near = did_you_mean(match[1], classes) or f"; there are {', '.join(classes)}"
+        return UserError(f"{_place(match[1], options)}{section}: there is no '{match[1]}'{near}")
+    return UserError(_wrong_value(complaint, ".".join(keys), options))
+
+
+def _unknown_option(flag: str, parser: ArgumentParser) -> str:
+    if not flag.startswith("-"):
+        return f"'{flag}' belongs to no option"
+    known = [f"--{dest}" for dest in _destinations(parser)]
+    return f"there is no option {flag}{did_you_mean(flag, known)}"
+
+
+def _wrong_value(complaint: str, key: str, options: list[str]) -> str:
+    """A value of the wrong kind, or whatever else the parser says, in its own first words."""
+    value = re.search(r"Got value: (.*)", complaint) or re.findall(r"Given value: (.*)", complaint)[:1]
+    shown = value[1] if isinstance(value, re.Match) else value[0] if value else ""
+    if match := re.search(r"typing\.Literal\[(.*?)\]", complaint):
+        allowed = re.findall(r"'([^']*)'", match[1])
+        return f"{_place(key.rpartition('.')[2], options)}{key} is '{shown}', not one of {', '.join(allowed)}{did_you_mean(shown, allowed)}"
+    inner = complaint.rpartition("Parser key")[2]
+    named = dict.fromkeys(re.findall(r"Expected (?:a )?<class '(\w+)'>", inner))
+    kinds = [_KINDS[kind] for kind in named if kind in _KINDS]
+    if key and kinds:
+        return f"{_place(key.rpartition('.')[2], options)}{key} wants {' or '.join(kinds)}, not '{shown}'"
+    return " ".join(complaint.split("\n", 1)[0].split()) if not key else f"{key}: this value does not fit: {shown}"
+
+
+def _place(word: str, options: list[str]) -> str:
+    """The config and line where a word stands, if it was not given on the command line itself."""
+    pairs = configs.pairs(options)
+    if any(re.search(rf"(^|\W){re.escape(word)}($|\W)", f"{flag} {value}") for flag, value in pairs if flag != "--config"):
+        return ""
+    for flag, value in reversed(pairs):
+        if flag == "--config" and value is not None and Path(value).is_file():
+            for number, line in enumerate(Path(value).read_text("utf-8").splitlines(), 1):
+                if re.search(rf"(^|\W){re.escape(word)}($|\W)", line.partition("#")[0]):
+                    return f"{value}, line {number}: "
+    return ""
+
+
+def _destinations(parser: ArgumentParser) -> list[str]:
+    return [action.dest for action in parser._actions if action.dest not in ("help", "==SUPPRESS==")]
+
+
+def _class_of(section: str, options: list[str]) -> type[Any] | None:
+    """The class that a section has chosen in the end; None where it is not one that we know."""
+    if section in _FIXED:
+        return _FIXED[section]
+    name = ""
+    for flag, value in configs.pairs(options):
+        if flag in (f"--{section}", f"--{section}.class_path"):
+            name = value or name
+        elif flag == "--config" and value is not None and Path(value).is_file():
+            content = configs.read(Path(value)).get(section)
+            name = content.get("class_path", name) if isinstance(content, dict) else name
+    return _classes(section).get(name.rpartition(".")[2])
+
+
+def _classes(section: str) -> dict[str, type[Any]]:
+    """What a section can choose from, by short name."""
+    if section == "model":
+        return {name: registry.resolve("tasks", name) for name in registry.names("tasks")}
+    if section == "data":
+        return {name: registry.resolve("data", name) for name in registry.names("data")}
+    if section == "optimizer":
+        return _subclasses(torch.optim, torch.optim.Optimizer)
+    if section == "lr_scheduler":
+        return {"OneCycle": OneCycle, **_subclasses(torch.optim.lr_scheduler, torch.optim.lr_scheduler.LRScheduler)}
+    return {}
+
+
+def _subclasses(module: Any, base: type[Any]) -> dict[str, type[Any]]:
+    found = {name: thing for name, thing in vars(module).items() if isinstance(thing, type) and not name.startswith("_")}
+    return {name: thing for name, thing in found.items() if issubclass(thing, base) and thing is not base}
+
+
+def _parameters(owner: type[Any] | None) -> list[str]:
+    names = [] if owner is None else list(inspect.signature(owner).parameters)
+    return [name for name in names if name not in ("params", "optimizer")]

@@ -1,0 +1,100 @@
+"""`rnn-lightning fit`: train a model in a run folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from rnn_lightning.callbacks.journal import Journal, say
+from rnn_lightning.callbacks.summary import Summary
+from rnn_lightning.cli import configs, runs
+from rnn_lightning.cli.app import FitCommand
+
+_RUN = "RNN_LIGHTNING_RUN"
+"""Environment variable by which the processes that a training starts learn its run folder."""
+
+
+def fit(options: list[str]) -> int:
+    """Trains, and says where the best checkpoint is.
+
+    Args:
+        options: command-line words, configs as paths.
+
+    Returns:
+        The exit code.
+    """
+    command = FitCommand("fit", ["--config", str(configs.resolve("base.yaml")), *options])
+    architecture = runs.architecture(command.config.model.as_dict())
+    task = getattr(command.datamodule, "name", type(command.datamodule).__name__.lower())
+    if command.config.trainer.fast_dev_run:
+        _train(command, command.instantiate_trainer(callbacks=_callbacks(command), **_quiet(command)))
+        return 0
+    with _run_folder(f"{architecture}-{task}") as run:
+        say(f"Training {architecture} on {task}  ·  run {run}")
+        _train(command, _trainer_in(run, command))
+    say("Next: rnn-lightning test  ·  rnn-lightning predict")
+    return 0
+
+
+def _train(command: FitCommand, trainer: Trainer) -> None:
+    trainer.fit(command.model, datamodule=command.datamodule, ckpt_path=command.config.ckpt_path, weights_only=True)
+
+
+def _trainer_in(run: Path, command: FitCommand) -> Trainer:
+    """The Trainer, with everything that it writes inside the run folder."""
+    logger = command.config_init.trainer.logger
+    own = CSVLogger(str(runs.ROOT), name=run.parent.name, version=run.name)
+    further = [] if logger in (None, True) else logger if isinstance(logger, list) else [logger]
+    return command.instantiate_trainer(
+        default_root_dir=str(run),
+        logger=False if logger is False else [own, *further],
+        callbacks=_callbacks(command),
+        enable_checkpointing=command.config_init.checkpoint is not None,
+        **_quiet(command),
+    )
+
+
+def _callbacks(command: FitCommand) -> list[Any]:
+    config = command.config_init
+    given = config.trainer.callbacks or []
+    given = given if isinstance(given, list) else [given]
+    bar = [RichProgressBar(leave=False)] if sys.stdout.isatty() and not _has_bar(given) else []
+    habits = [habit for habit in (config.checkpoint, config.early_stopping) if habit is not None]
+    return [*given, *bar, *habits, Summary(), Journal()]
+
+
+def _quiet(command: FitCommand) -> dict[str, Any]:
+    """No bar where nobody looks at it, and our own summary in place of Lightning's."""
+    shown = command.config_init.trainer.enable_progress_bar is not False
+    has_place = sys.stdout.isatty() or _has_bar(command.config_init.trainer.callbacks or [])
+    return {"enable_progress_bar": shown and has_place, "enable_model_summary": False}
+
+
+def _has_bar(callbacks: Any) -> bool:
+    return any(isinstance(callback, ProgressBar) for callback in (callbacks if isinstance(callbacks, list) else [callbacks]))
+
+
+@contextmanager
+def _run_folder(name: str) -> Iterator[Path]:
+    """The job's run folder, the same for all its processes; gone again if nothing came of the run."""
+    if "LOCAL_RANK" in os.environ and _RUN in os.environ:
+        yield Path(os.environ[_RUN])
+        return
+    run = runs.create(name) if rank_zero_only.rank == 0 else runs.ROOT / name / "elsewhere"
+    os.environ[_RUN] = str(run)
+    try:
+        yield run
+    finally:
+        del os.environ[_RUN]
+        if rank_zero_only.rank == 0 and not (run / "checkpoints").is_dir() and not (run / "metrics.csv").is_file():
+            shutil.rmtree(run, ignore_errors=True)

@@ -1,0 +1,140 @@
+"""`rnn-lightning predict`: raw text in, labels out; or the test part in order, where the data has no text."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from rnn_lightning.cli import configs
+from rnn_lightning.cli.app import ScoreCommand
+from rnn_lightning.cli.chosen import Chosen, choose
+from rnn_lightning.cli.errors import UserError
+
+_AT_ONCE = 1024
+"""Texts that are read before they are predicted: sorted by length they make better batches."""
+_SHOWN = 100
+"""Characters of a text that are shown beside its prediction."""
+
+
+def predict(options: list[str]) -> int:
+    """Prints a line for each text or test sequence, or writes JSON lines.
+
+    Args:
+        options: command-line words, configs as paths; --text (again and again), --file and - say what to read,
+            --output where to write.
+
+    Returns:
+        The exit code.
+    """
+    texts: list[str] = []
+    files: list[str] = []
+    output: str | None = None
+    left: list[str] = []
+    for flag, value in configs.pairs(options):
+        if flag in ("--text", "--file", "--output") and value is None:
+            raise UserError(f"{flag} wants a value")
+        if flag == "--text":
+            texts.append(str(value))
+        elif flag == "-" or (flag == "--file" and value == "-"):
+            files.append("-")
+        elif flag == "--file":
+            files.append(str(value))
+        elif flag == "--output":
+            output = value
+        else:
+            left.append(flag if value is None else f"{flag}={value}")
+    chosen, left = choose("predict", left)
+    print(f"Predicting with {chosen.in_words}", file=sys.stderr)
+    if texts or files:
+        _refuse(left)
+        predictions = _of_texts(chosen, texts, files)
+    elif chosen.model.encoder is not None:
+        raise UserError('this model reads text: give --text "...", --file FILE, or - for standard input')
+    else:
+        predictions = _of_test_part(chosen, left)
+    _write(predictions, output)
+    return 0
+
+
+def _refuse(left: list[str]) -> None:
+    """The data and the Trainer have no part in predicting texts: an option of theirs would do nothing."""
+    given = [word for word in left if not word.startswith("--config=")]
+    if given:
+        raise UserError(f"{given[0].partition('=')[0]} does not apply to texts: they need no data set and no Trainer")
+
+
+def _of_texts(chosen: Chosen, texts: list[str], files: list[str]) -> Iterator[dict[str, Any]]:
+    lines = iter([*texts]) if not files else _lines(texts, files)
+    while part := list(islice(lines, _AT_ONCE)):
+        for text, prediction in zip(part, chosen.model.predict_text(part), strict=True):
+            yield {"text": text, **prediction._asdict()}
+
+
+def _lines(texts: list[str], files: list[str]) -> Iterator[str]:
+    yield from texts
+    for name in files:
+        try:
+            stream = sys.stdin.buffer if name == "-" else Path(name).open("rb")
+        except OSError as error:
+            raise UserError(f"{name} cannot be read: {error.strerror}") from error
+        with io.TextIOWrapper(stream, "utf-8-sig") as lines:
+            try:
+                yield from (line.rstrip("\n") for line in lines)
+            except UnicodeDecodeError as error:
+                raise UserError(f"{'standard input' if name == '-' else name} is not UTF-8 text ({error.reason})") from error
+
+
+def _of_test_part(chosen: Chosen, options: list[str]) -> Iterator[dict[str, Any]]:
+    command = ScoreCommand("predict", options)
+    if command.datamodule is None:
+        raise UserError(
+            f"{chosen.path} stands outside a run folder, so nothing says what data to predict: "
+            "name the data, for example --data SyntheticSequences"
+        )
+    # One process, since the order of the predictions is that of the data.
+    trainer = command.instantiate_trainer(devices=1, num_nodes=1, enable_progress_bar=False, enable_model_summary=False)
+    batches = trainer.predict(chosen.model, datamodule=command.datamodule)
+    everything = (prediction for batch in batches or [] for prediction in batch)
+    return ({"index": index, **prediction._asdict()} for index, prediction in enumerate(everything))
+
+
+def _write(predictions: Iterable[dict[str, Any]], output: str | None) -> None:
+    if output is None:
+        for prediction in predictions:
+            print(_in_words(prediction), flush=not sys.stdout.isatty())
+        return
+    count = 0
+    with _whole_file(Path(output)) as file:
+        for prediction in predictions:
+            file.write(json.dumps(prediction, ensure_ascii=False) + "\n")
+            count += 1
+    print(f"{count:,} predictions in {output}", file=sys.stderr)
+
+
+def _in_words(prediction: dict[str, Any]) -> str:
+    subject = prediction.get("text", prediction.get("index"))
+    shown = subject if not isinstance(subject, str) or len(subject) <= _SHOWN else f"{subject[: _SHOWN - 1]}…"
+    if "value" in prediction:
+        return f"{prediction['value']:.4f}  {shown}"
+    return f"{prediction['label']}  {prediction['probability']:.4f}  {shown}"
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[TextIO]:
+    """A text file that gets its name when it is whole: an error leaves nothing behind."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            yield file
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""Run folders: runs/<architecture>-<task>/<time of its start>/. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rnn_lightning.cli.errors import UserError
+
+ROOT = Path("runs")
+BEST = Path("checkpoints") / "best.ckpt"
+CONFIG = "config.yaml"
+
+
+def architecture(model: dict[str, Any]) -> str:
+    """What a model is called in run folders: lstm, bilstm, stacked_gru, from its section of a config."""
+    options = model.get("init_args") or {}
+    stacked = "stacked_" if (options.get("num_layers") or 1) > 1 else ""
+    return f"{stacked}{'bi' if options.get('bidirectional') else ''}{options.get('cell', 'lstm')}"
+
+
+def create(name: str) -> Path:
+    """A new, empty run folder. Two runs that start in the same second get two folders.
+
+    Raises:
+        UserError: it cannot be made here.
+    """
+    start = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    number = 1
+    while True:
+        folder = ROOT / name / (start if number == 1 else f"{start}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise UserError(f"the run folder {folder} cannot be made: {error.strerror}") from error
+
+
+def newest(wanted_architecture: str | None = None, wanted_task: str | None = None) -> Path | None:
+    """The run that started last, of those that have a best checkpoint; None where there is none.
+
+    Args:
+        wanted_architecture: only runs of this one.
+        wanted_task: only runs of this one.
+    """
+    found = [best.parents[1] for best in ROOT.glob(f"*/*/{BEST.as_posix()}")]
+    fitting = [
+        run
+        for run in found
+        if wanted_architecture in (None, run.parent.name.rpartition("-")[0])
+        and wanted_task in (None, run.parent.name.rpartition("-")[2])
+    ]
+    return max(fitting, key=_start, default=None)
+
+
+def find(name: str) -> Path:
+    """The run folder of this name: a path, or the part of it below runs/, or the time of its start alone.
+
+    Raises:
+        UserError: there is no such run, or it has no best checkpoint yet.
+    """
+    candidates = [Path(name), ROOT / name, *ROOT.glob(f"*/{name}")]
+    run = next((folder for folder in candidates if (folder / CONFIG).is_file()), None)
+    if run is None:
+        raise UserError(f"there is no run '{name}' under {ROOT}/")
+    if not (run / BEST).is_file():
+        raise UserError(f"the run {run} has no best checkpoint yet ({BEST})")
+    return run
+
+
+def recorded(run: Path) -> dict[str, Any]:
+    """The config that a run recorded when it started."""
+    content: dict[str, Any] = yaml.safe_load((run / CONFIG).read_text("utf-8"))
+    return content
+
+
+def _start(run: Path) -> tuple[str, int]:
+    start, number = run.name[:19], run.name[20:]
+    return start, int(number) if number.isdigit() else 1

@@ -1,0 +1,51 @@
+"""`rnn-lightning validate` and `rnn-lightning test`: score a checkpoint, never untrained weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from rnn_lightning.callbacks.journal import in_words, say
+from rnn_lightning.cli.app import ScoreCommand
+from rnn_lightning.cli.chosen import choose
+from rnn_lightning.cli.errors import UserError
+
+
+def score(verb: str, options: list[str]) -> int:
+    """Prints the measurements of one part of the data, and keeps them in the run folder.
+
+    Args:
+        verb: validate or test.
+        options: command-line words, configs as paths.
+
+    Returns:
+        The exit code.
+    """
+    chosen, left = choose(verb, options)
+    command = ScoreCommand(verb, left)
+    if command.datamodule is None:
+        raise UserError(
+            f"{chosen.path} stands outside a run folder, so nothing says what data to {verb} it on: "
+            "name the data, for example --config imdb.yaml"
+        )
+    say(f"{'Testing' if verb == 'test' else 'Validating'} {chosen.in_words}")
+    trainer = command.instantiate_trainer(enable_progress_bar=sys.stdout.isatty(), enable_model_summary=False)
+    (measured,) = getattr(trainer, verb)(chosen.model, datamodule=command.datamodule, verbose=False)
+    say(f"  {in_words(measured)}  ({_how_many(trainer, command.datamodule, verb):,} sequences)")
+    if chosen.run is not None and trainer.is_global_zero:
+        _keep(chosen.run / verb / "metrics.json", {"checkpoint": str(chosen.path), **measured})
+    return 0
+
+
+def _how_many(trainer: object, datamodule: object, verb: str) -> int:
+    return len(getattr(datamodule, "val" if verb == "validate" else "test"))
+
+
+def _keep(path: Path, content: dict[str, object]) -> None:
+    """Writes JSON under a temporary name and moves it into place, so that no half of it is ever seen."""
+    path.parent.mkdir(exist_ok=True)
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    os.replace(unfinished, path)

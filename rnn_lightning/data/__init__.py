@@ -1,0 +1,1 @@
+"""Data sets: LightningDataModules that feed batches of sequences."""

@@ -1,0 +1,111 @@
+"""What every data set here shares: loaders over sequences that are looked up a whole batch at a time."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from rnn_lightning.batch import Batch, Facts
+from rnn_lightning.data.sampler import LengthBucketSampler
+from rnn_lightning.text import TextEncoder
+
+
+class Sequences(Dataset[Batch], ABC):
+    """Sequences of one split.
+
+    Attributes:
+        lengths: steps of each sequence (N,).
+    """
+
+    lengths: np.ndarray[Any, Any]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @abstractmethod
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """The padded batch of these sequences, made in one go: a loader asks for a batch, never for a single one."""
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.__getitems__([index])
+
+
+class SequenceData(pl.LightningDataModule, ABC):
+    """Base of the data sets: says what the loaders do with three splits.
+
+    Args:
+        batch_size: sequences in a batch, in each process.
+        num_workers: processes that prepare batches beside the training one; 0 is fastest for data that fits in memory.
+
+    Attributes:
+        name: what the data set is called in run folders.
+        facts: what a model has to know of the data, once `setup` has run.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    name: str
+    facts: Facts
+    train: Sequences
+    val: Sequences
+    test: Sequences
+
+    def __init__(self, batch_size: int, num_workers: int = 0) -> None:
+        super().__init__()
+        at_least("batch_size", batch_size, 1)
+        at_least("num_workers", num_workers, 0)
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+
+    @property
+    def model_encoder(self) -> TextEncoder | None:
+        """The text encoder of the model at work, where it has one already: then the data is encoded with that."""
+        model = self.trainer.lightning_module if self.trainer is not None else None
+        return getattr(model, "encoder", None)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches of similar length, in another order each epoch."""
+        seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
+        return self._loader(self.train, LengthBucketSampler(self.train.lengths, self.batch_size, True, seed))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Each validation sequence once, sorted by length."""
+        return self._loader(self.val, LengthBucketSampler(self.val.lengths, self.batch_size, False))
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Each test sequence once, sorted by length."""
+        return self._loader(self.test, LengthBucketSampler(self.test.lengths, self.batch_size, False))
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """The test sequences in their own order."""
+        return self._loader(self.test, None)
+
+    def _loader(self, sequences: Sequences, sampler: LengthBucketSampler | None) -> DataLoader[Batch]:
+        return DataLoader(
+            sequences,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=_as_it_is,
+            persistent_workers=self.num_workers > 0,
+        )
+
+
+def at_least(name: str, value: float | None, lowest: int) -> None:
+    """Checks a number that a user gave.
+
+    Raises:
+        ValueError: it is below `lowest`.
+    """
+    if value is not None and value < lowest:
+        raise ValueError(f"{name} is {value}; it must be at least {lowest}")
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

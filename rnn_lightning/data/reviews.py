@@ -1,0 +1,240 @@
+"""The Large Movie Review Dataset (Maas et al., ACL 2011): found or downloaded, and read without unpacking it."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import re
+import shutil
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import platformdirs
+
+ARCHIVE = "aclImdb_v1.tar.gz"
+URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{ARCHIVE}"
+SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
+SPLITS = ("train", "test")
+CLASSES = ("neg", "pos")
+UNKNOWN_FILM = -1
+
+_REVIEW = re.compile(r"(?:^|/)(train|test)/(neg|pos)/(\d+)_\d+\.txt$")
+_URLS = re.compile(r"(?:^|/)train/urls_(neg|pos)\.txt$")
+_TITLE = re.compile(rb"/title/tt(\d+)")
+_OPENERS: dict[bytes, Callable[[Any], Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+_DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, tarfile.TarError)
+
+
+class Reviews(NamedTuple):
+    """The labelled reviews, sorted by split, id and label; N of them.
+
+    Attributes:
+        texts: what the reviewers wrote.
+        labels: 0 negative, 1 positive (N,).
+        splits: 0 training, 1 test (N,).
+        ids: the number a review's file name begins with (N,); unique within a split and a label.
+        films: number of the reviewed title, 64354 for tt0064354, -1 where it is unknown, as for all of test (N,).
+    """
+
+    texts: list[str]
+    labels: np.ndarray[Any, Any]
+    splits: np.ndarray[Any, Any]
+    ids: np.ndarray[Any, Any]
+    films: np.ndarray[Any, Any]
+
+
+def data_folder() -> Path:
+    """Where data sets lie: $RNN_LIGHTNING_DATA, or the user's cache folder."""
+    return Path(os.environ.get("RNN_LIGHTNING_DATA") or platformdirs.user_cache_path("rnn-lightning")).expanduser()
+
+
+def locate(path: str | None = None) -> Path:
+    """Finds the reviews, and downloads them if no place was named and they are not in the data folder.
+
+    Args:
+        path: an archive of the reviews, or a folder they were unpacked to: aclImdb or the one around it.
+
+    Returns:
+        The archive, or the folder aclImdb.
+
+    Raises:
+        ValueError: there is nothing at `path`, or the download failed.
+    """
+    if path is None:
+        archive = data_folder() / ARCHIVE
+        with clear_errors(archive):
+            there = archive.exists()
+        return archive if there else _download(archive)
+    named = Path(path).expanduser()
+    with clear_errors(named):
+        named.stat()
+        for folder in (named, named / "aclImdb"):
+            if (folder / SPLITS[0]).is_dir():
+                return folder
+    if named.is_dir():
+        raise ValueError(f"{named} holds no reviews: there is no folder train or aclImdb/train in it")
+    return named
+
+
+def read(path: Path) -> Reviews:
+    """Reads the labelled reviews of an archive, as a stream, or of a folder.
+
+    Args:
+        path: what `locate` returned.
+
+    Raises:
+        ValueError: it cannot be read, is damaged or cut off, or a class is missing.
+    """
+    reviews: dict[tuple[int, int, int], str] = {}
+    films: dict[int, list[int]] = {}
+    with clear_errors(path):
+        for name, content in _members_of_folder(path) if path.is_dir() else _members_of_archive(path):
+            if match := _REVIEW.search(name):
+                split, label, number = match.groups()
+                reviews[SPLITS.index(split), int(number), CLASSES.index(label)] = _decoded(content, name, path)
+            elif match := _URLS.search(name):
+                films[CLASSES.index(match[1])] = [_title(line) for line in content.splitlines()]
+    if not reviews:
+        raise ValueError(f"{path} holds no reviews: a review is a file like train/pos/0_9.txt")
+    present = {(split, label) for split, _, label in reviews}
+    missing = [f"{s}/{c}" for i, s in enumerate(SPLITS) for k, c in enumerate(CLASSES) if (i, k) not in present]
+    if missing:
+        raise ValueError(f"{path} is incomplete: it has no reviews in {', '.join(missing)}")
+    keys = sorted(reviews)
+    table = np.array(keys, np.int64)
+    return Reviews(
+        texts=[reviews[key] for key in keys],
+        labels=table[:, 2],
+        splits=table[:, 0],
+        ids=table[:, 1],
+        films=np.array([_film(films, key) for key in keys], np.int64),
+    )
+
+
+def review_files(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """The files of an unpacked folder that `read` would open."""
+    for place in (SPLITS[0], *(f"{split}/{label}" for split in SPLITS for label in CLASSES)):
+        if (folder / place).is_dir():
+            with os.scandir(folder / place) as entries:
+                for entry in entries:
+                    name = f"{place}/{entry.name}"
+                    if (_REVIEW.search(name) or _URLS.search(name)) and entry.is_file():
+                        yield entry
+
+
+def _members_of_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for entry in review_files(folder):
+        with open(entry.path, "rb") as file:
+            yield Path(entry.path).relative_to(folder).as_posix(), file.read()
+
+
+def _members_of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
+    with path.open("rb") as file:
+        opener = _OPENERS.get(file.read(2))
+        file.seek(0)
+        # The tarfile module would decompress by itself, but then it skips the checksum at the end.
+        stream = _Watched(opener(file) if opener else file)
+        with _opened(stream, path) as archive:
+            for member in archive:
+                if member.isfile() and (_REVIEW.search(member.name) or _URLS.search(member.name)):
+                    yield member.name, archive.extractfile(member).read()  # type: ignore[union-attr]  # it is a file
+            stream.drain()
+            # After a header it cannot read the tarfile module stops as if the archive ended there.
+            if stream.size <= archive.offset or stream.data_end > archive.offset:
+                raise tarfile.ReadError("no end mark")
+
+
+def _opened(stream: Any, path: Path) -> tarfile.TarFile:
+    try:
+        return tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 18)  # the caller closes it
+    except tarfile.ReadError as error:
+        raise ValueError(f"{path} is not a tar archive, compressed or not") from error
+
+
+class _Watched:
+    """A stream that knows how much was read from it, and where the zeros begin that it ended with."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.size = 0
+        self.data_end = 0
+
+    def read(self, size: int) -> bytes:
+        block: bytes = self.stream.read(size)
+        if content := len(block.rstrip(b"\0")):
+            self.data_end = self.size + content
+        self.size += len(block)
+        return block
+
+    def drain(self) -> None:
+        while self.read(1 << 20):
+            pass
+
+
+@contextmanager
+def clear_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ValueError(f"{error.filename or path} does not exist") from error
+    except PermissionError as error:
+        raise ValueError(f"{error.filename or path} cannot be read: no permission") from error
+    except _DAMAGE as error:
+        raise ValueError(f"{path} is damaged or cut off ({error}); get it again from {URL}") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def _decoded(content: bytes, name: str, path: Path) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: {name} is not UTF-8 text (byte {error.start})") from error
+
+
+def _title(url: bytes) -> int:
+    match = _TITLE.search(url)
+    return int(match[1]) if match else UNKNOWN_FILM
+
+
+def _film(films: dict[int, list[int]], key: tuple[int, int, int]) -> int:
+    """Line n of train/urls_pos.txt, counted from 0, is the film of train/pos/n_*.txt."""
+    split, number, label = key
+    titles = films.get(label, []) if split == 0 else []
+    return titles[number] if number < len(titles) else UNKNOWN_FILM
+
+
+def _download(archive: Path) -> Path:
+    import pooch  # type: ignore[import-untyped]  # pooch ships no types
+    import requests
+    from filelock import FileLock
+
+    folder = archive.parent
+    unfinished = folder / f"{ARCHIVE}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{ARCHIVE}.lock"):
+            if archive.exists():  # another process was faster
+                return archive
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            try:
+                pooch.retrieve(URL, f"sha256:{SHA256}", ARCHIVE, unfinished, progressbar=True)
+                (unfinished / ARCHIVE).chmod(0o644)  # pooch leaves it to its owner alone; a data folder may be shared
+                (unfinished / ARCHIVE).replace(archive)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+    except (OSError, ValueError) as error:
+        reason = "no connection" if isinstance(error, requests.ConnectionError) else error
+        raise ValueError(
+            f"cannot download {URL} to {folder}: {reason}\n"
+            f"Get that file and put it at {archive}, or say where it is with --data.path."
+        ) from error
+    return archive

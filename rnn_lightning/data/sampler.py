@@ -1,0 +1,62 @@
+"""Batches of similar length, in one process or in many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch.distributed
+from torch.utils.data import DistributedSampler
+
+_NOISE = 0.05
+"""Share by which a length is blurred before sorting, so that an epoch's batches differ from the last one's."""
+
+
+class LengthBucketSampler(DistributedSampler[int]):
+    """Orders indices so that consecutive ones, `batch_size` at a time, have similar lengths.
+
+    Lightning leaves a DistributedSampler alone, gives it the epoch and works with it in one process and in many; so one
+    global order, the same for every process, is cut into blocks of `batch_size` for each process.
+
+    Args:
+        lengths: length of each sequence (N,).
+        batch_size: sequences in a batch of one process.
+        shuffle: for training: another order each epoch, and as many indices for each process, a few of them twice where
+            the number does not divide. Without it: sorted by length, each index exactly once over all processes.
+        seed: decides the shuffling, together with the epoch.
+    """
+
+    def __init__(self, lengths: np.ndarray[Any, Any], batch_size: int, shuffle: bool, seed: int = 0) -> None:
+        parallel = torch.distributed.is_available() and torch.distributed.is_initialized()
+        world = torch.distributed.get_world_size() if parallel else 1
+        rank = torch.distributed.get_rank() if parallel else 0
+        super().__init__(range(len(lengths)), num_replicas=world, rank=rank, shuffle=shuffle, seed=seed)  # type: ignore[arg-type]  # any sized sequence will do
+        self.lengths = lengths
+        self.batch_size = batch_size
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._own_part(self._global_order()).tolist())
+
+    def __len__(self) -> int:
+        return len(self._own_part(np.arange(self._global_size())))
+
+    def _global_size(self) -> int:
+        return self.total_size if self.shuffle else len(self.lengths)
+
+    def _global_order(self) -> np.ndarray[Any, Any]:
+        if not self.shuffle:
+            return np.argsort(self.lengths, kind="stable")
+        random = np.random.default_rng((self.seed, self.epoch))
+        # Shuffled first, so that sequences of equal length meet others each epoch.
+        order = random.permutation(len(self.lengths))
+        order = np.resize(order, self.total_size)
+        blurred = self.lengths[order] * random.uniform(1 - _NOISE, 1 + _NOISE, len(order))
+        order = order[np.argsort(blurred, kind="stable")]
+        block = self.batch_size * self.num_replicas
+        full = len(order) // block * block
+        blocks = random.permutation(order[:full].reshape(-1, block))
+        return np.concatenate((blocks.ravel(), order[full:]))
+
+    def _own_part(self, order: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return order[self.rank :: self.num_replicas]

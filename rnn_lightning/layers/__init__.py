@@ -1,0 +1,25 @@
+"""Recurrent layers and what stands around them, in plain torch."""
+
+from rnn_lightning.layers.base import RecurrentLayer, State
+from rnn_lightning.layers.embedding import TokenEmbedding
+from rnn_lightning.layers.gru import GRU
+from rnn_lightning.layers.head import make_head
+from rnn_lightning.layers.lstm import LSTM
+from rnn_lightning.layers.pooling import Pooling, PoolingName
+from rnn_lightning.layers.rnn import RNN
+from rnn_lightning.layers.stack import Bidirectional, RecurrentStack, StackState
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Bidirectional",
+    "Pooling",
+    "PoolingName",
+    "RecurrentLayer",
+    "RecurrentStack",
+    "StackState",
+    "State",
+    "TokenEmbedding",
+    "make_head",
+]

@@ -1,0 +1,48 @@
+"""From token ids to vectors. B sequences, T steps, E features of a token, V token ids; id 0 is padding, 1 is unknown."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rnn_lightning.batch import PAD, UNKNOWN
+
+
+class TokenEmbedding(nn.Module):
+    """A vector for each token id, with two ways of making training harder.
+
+    Args:
+        vocab_size: token ids, V, padding and unknown included.
+        embedding_size: features of a token, E.
+        dropout: share of the features set to zero, the same ones at all steps of a sequence
+            (Gal and Ghahramani 2016, https://arxiv.org/abs/1512.05287).
+        word_dropout: share of the tokens replaced by the unknown token, each time others.
+
+    Raises:
+        ValueError: a size is not positive, or a dropout is outside [0, 1).
+    """
+
+    def __init__(self, vocab_size: int, embedding_size: int, dropout: float = 0.0, word_dropout: float = 0.0) -> None:
+        super().__init__()
+        if embedding_size < 1:
+            raise ValueError(f"embedding_size is {embedding_size}; it must be at least 1")
+        for name, share in (("embedding_dropout", dropout), ("word_dropout", word_dropout)):
+            if not 0.0 <= share < 1.0:
+                raise ValueError(f"{name} is {share}; it must be at least 0 and below 1")
+        self.word_dropout = word_dropout
+        self.vectors = nn.Embedding(vocab_size, embedding_size, padding_idx=PAD)
+        nn.init.normal_(self.vectors.weight, std=0.1)
+        with torch.no_grad():
+            self.vectors.weight[PAD] = 0.0
+        self.dropout = nn.Dropout1d(dropout)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Token ids (B, T) to vectors (B, T, E); padding gets zeros."""
+        if self.training and self.word_dropout > 0.0:
+            hidden = (torch.rand(ids.shape, device=ids.device) < self.word_dropout) & (ids != PAD)
+            ids = ids.masked_fill(hidden, UNKNOWN)
+        vectors: Tensor = self.vectors(ids)
+        if self.training and self.dropout.p > 0.0:
+            keep = self.dropout(vectors.new_ones(vectors.size(0), vectors.size(2), 1))
+            vectors = vectors * keep.transpose(1, 2)
+        return vectors

@@ -1,0 +1,157 @@
+"""Layers on top of each other, in one direction or both, around any recurrent layer.
+
+B sequences, T steps, D input features, H hidden features of a layer in one direction, F output features: H, or 2H when
+bidirectional. The state is a tuple with one state for each layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from rnn_lightning.layers.base import RecurrentLayer, State
+from rnn_lightning.layers.padding import check_sequences, reverse, zero_padding
+
+StackState = tuple[State, ...]
+
+
+class Bidirectional(nn.Module):
+    """One layer forwards beside one backwards, side by side in the output: [forward; backward], (B, T, 2H).
+
+    The backward one starts at each sequence's own last valid step. The state is the forward layer's followed by the
+    backward layer's; it cannot be given, since the backward one would need the future.
+
+    Args:
+        forward_layer: goes through the sequence as it stands.
+        backward_layer: goes through the reversed sequence.
+    """
+
+    def __init__(self, forward_layer: RecurrentLayer, backward_layer: RecurrentLayer) -> None:
+        super().__init__()
+        self.forward_layer = forward_layer
+        self.backward_layer = backward_layer
+        self.hidden_size = forward_layer.hidden_size + backward_layer.hidden_size
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
+        """As a recurrent layer, x (B, T, D) to output (B, T, 2H).
+
+        Raises:
+            ValueError: a shape does not fit, or a state was given.
+        """
+        if state is not None:
+            raise ValueError("a bidirectional layer takes no state: its backward direction would need the future")
+        forwards, forward_state = self.forward_layer(x, lengths)
+        backwards, backward_state = self.backward_layer(reverse(x, lengths), lengths)
+        return torch.cat((forwards, reverse(backwards, lengths)), 2), forward_state + backward_state
+
+
+class RecurrentStack(nn.Module):
+    """A stack of recurrent layers.
+
+    Args:
+        make_layer: makes one layer in one direction from its input size and its hidden size.
+        input_size: features of a step, D.
+        hidden_size: features of each layer in each direction, H.
+        num_layers: layers on top of each other.
+        bidirectional: run each layer in both directions.
+        dropout: share of the features set to zero between layers, never after the last.
+        residual: add each layer's input to its output, through a linear map where their sizes differ.
+
+    Raises:
+        ValueError: a size is not positive, dropout is outside [0, 1), or there is dropout and nothing between layers.
+    """
+
+    def __init__(
+        self,
+        make_layer: Callable[[int, int], RecurrentLayer],
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"num_layers is {num_layers}; it must be at least 1")
+        if not 0.0 <= dropout < 1.0:
+            raise ValueError(f"dropout between layers is {dropout}; it must be at least 0 and below 1")
+        if dropout > 0.0 and num_layers == 1:
+            raise ValueError(
+                "there is dropout between layers, but only one layer: give num_layers 2 or more, or no dropout"
+            )
+        self.input_size = input_size
+        self.bidirectional = bidirectional
+        self.output_size = hidden_size * (2 if bidirectional else 1)
+        sizes = [input_size] + [self.output_size] * num_layers
+
+        def one_layer(size: int) -> nn.Module:
+            if bidirectional:
+                return Bidirectional(make_layer(size, hidden_size), make_layer(size, hidden_size))
+            return make_layer(size, hidden_size)
+
+        self.layers = nn.ModuleList(one_layer(size) for size in sizes[:-1])
+        self.dropout = nn.Dropout(dropout)
+        self.skips = nn.ModuleList(_skip(size, out) for size, out in pairwise(sizes)) if residual else None
+
+    def forward(
+        self, x: Tensor, lengths: Tensor | None = None, state: StackState | None = None
+    ) -> tuple[Tensor, StackState]:
+        """A whole batch of padded sequences.
+
+        Args:
+            x: the inputs (B, T, D). What stands beyond a length is not looked at.
+            lengths: valid steps of each sequence (B,) int64; None: all are.
+            state: the state to begin with, as an earlier call returned it; None: the initial one.
+
+        Returns:
+            The last layer's outputs (B, T, F), zero beyond each length, and each layer's state at each sequence's own end.
+
+        Raises:
+            ValueError: a shape does not fit, or a bidirectional stack was given a state.
+        """
+        check_sequences(x, lengths, self.input_size)
+        before = self._states(state)
+        after = []
+        x = zero_padding(x, lengths)
+        for index, layer in enumerate(self.layers):
+            x = self.dropout(x) if index > 0 else x
+            output, new = layer(x, lengths, before[index])
+            x = self._join(index, x, output)
+            after.append(new)
+        return x, tuple(after)
+
+    def step(self, x_t: Tensor, state: StackState | None = None) -> tuple[Tensor, StackState]:
+        """One time step through all layers: x_t (B, D) to the output (B, H) and the new state.
+
+        Raises:
+            ValueError: the stack is bidirectional: its backward direction begins at the end.
+        """
+        if self.bidirectional:
+            raise ValueError("a bidirectional stack cannot go step by step: its backward direction begins at the end")
+        before = self._states(state)
+        after = []
+        for index, layer in enumerate(self.layers):
+            x_t = self.dropout(x_t) if index > 0 else x_t
+            output, new = layer.step(x_t, before[index])  # type: ignore[operator]  # a ModuleList does not say of what
+            x_t = self._join(index, x_t, output)
+            after.append(new)
+        return x_t, tuple(after)
+
+    def _states(self, state: StackState | None) -> StackState | tuple[None, ...]:
+        if state is None:
+            return (None,) * len(self.layers)
+        if len(state) != len(self.layers):
+            raise ValueError(f"the stack has {len(self.layers)} layers; it was given {len(state)} states")
+        return state
+
+    def _join(self, index: int, x: Tensor, output: Tensor) -> Tensor:
+        return output if self.skips is None else output + self.skips[index](x)
+
+
+def _skip(input_size: int, output_size: int) -> nn.Module:
+    """The residual path: the identity where the sizes allow it. Without a bias, so that padding stays zero."""
+    return nn.Identity() if input_size == output_size else nn.Linear(input_size, output_size, bias=False)

@@ -1,0 +1,67 @@
+"""Short names of layers, tasks and data sets: `lstm`, `SequenceClassifier`, `IMDb`.
+
+The classes are named as "module:Class", so that listing them imports nothing heavy. Other packages add theirs through the
+entry-point groups `rnn_lightning.layers`, `rnn_lightning.tasks` and `rnn_lightning.data`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
+
+Group = Literal["layers", "tasks", "data"]
+
+_OWN: dict[Group, dict[str, str]] = {
+    "layers": {
+        "gru": "rnn_lightning.layers.gru:GRU",
+        "lstm": "rnn_lightning.layers.lstm:LSTM",
+        "rnn": "rnn_lightning.layers.rnn:RNN",
+    },
+    "tasks": {
+        "SequenceClassifier": "rnn_lightning.tasks.sequence_classifier:SequenceClassifier",
+    },
+    "data": {
+        "IMDb": "rnn_lightning.data.imdb:IMDb",
+        "SyntheticSequences": "rnn_lightning.data.synthetic:SyntheticSequences",
+    },
+}
+
+
+def names(group: Group) -> list[str]:
+    """All known names of a group, own ones and those of installed packages, in alphabetical order."""
+    return sorted({*_OWN[group], *(entry.name for entry in _entry_points(group))})
+
+
+def resolve(group: Group, name: str) -> Any:
+    """The class that a name stands for; an own one before another package's.
+
+    Raises:
+        ValueError: nothing has this name.
+    """
+    if name in _OWN[group]:
+        module, _, attribute = _OWN[group][name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    for entry in _entry_points(group):
+        if entry.name == name:
+            return entry.load()
+    singular = {"layers": "recurrent layer", "tasks": "task", "data": "data set"}[group]
+    raise ValueError(f"there is no {singular} '{name}'; there are {', '.join(names(group))}{did_you_mean(name, names(group))}")
+
+
+def distribution(group: Group, name: str) -> str | None:
+    """The installed package that adds this name; None for an own one."""
+    if name in _OWN[group]:
+        return None
+    return next((e.dist.name for e in _entry_points(group) if e.name == name and e.dist is not None), None)
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """The tail of an error text, "; did you mean 'lstm'?", or nothing where no known name is near."""
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _entry_points(group: Group) -> list[EntryPoint]:
+    return list(entry_points(group=f"rnn_lightning.{group}"))

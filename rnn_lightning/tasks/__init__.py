@@ -1,0 +1,1 @@
+"""Tasks: LightningModules around the recurrent layers."""

@@ -1,0 +1,127 @@
+"""What every task shares: it learns its sizes from the data, and its checkpoints stand by themselves."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from rnn_lightning import registry
+from rnn_lightning.batch import Facts
+from rnn_lightning.layers import RecurrentLayer
+from rnn_lightning.text import TextEncoder
+
+CHECKPOINT_KEY = "rnn_lightning"
+
+
+class SequenceTask(pl.LightningModule, ABC):
+    """A LightningModule whose network is built from its hyper-parameters and the facts of its data.
+
+    The hyper-parameters are plain numbers and words. Sizes that only the data knows are filled in when training begins; the
+    labels' names and the text encoder are kept in the state dict. So a checkpoint alone gives back a working model.
+
+    Attributes:
+        labels: names of the classes; empty for regression.
+        encoder: turns raw text into token ids; None where the inputs are features.
+    """
+
+    labels: tuple[str, ...] = ()
+    encoder: TextEncoder | None = None
+
+    @abstractmethod
+    def build(self) -> None:
+        """Makes the network; all sizes are in the hyper-parameters."""
+
+    @abstractmethod
+    def sizes(self, facts: Facts) -> dict[str, int | None]:
+        """The hyper-parameters that the facts decide."""
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the network has been made."""
+        return next(self.parameters(), None) is not None
+
+    def configure_model(self) -> None:
+        """Builds the network for the data at hand, or checks that the one there is fits it.
+
+        Raises:
+            ValueError: the model was trained on data of another kind.
+        """
+        datamodule = getattr(self.trainer, "datamodule", None)
+        facts = getattr(datamodule, "facts", None)
+        if facts is None:
+            if self.is_built:
+                return
+            raise ValueError(f"{type(self).__name__} needs a data module that says its facts (rnn_lightning.batch.Facts)")
+        if not self.is_built:
+            self.adopt(facts)
+        elif self.sizes(facts) != {name: self.hparams[name] for name in self.sizes(facts)} or self.labels != facts.labels:
+            raise ValueError(
+                f"the model was trained on {_in_words(self.hparams, self.labels)}; "
+                f"the data has {_in_words(self.sizes(facts), facts.labels)}"
+            )
+
+    def adopt(self, facts: Facts) -> None:
+        """Fills in what the facts decide and builds the network."""
+        self.hparams.update(self.sizes(facts))
+        self.labels = facts.labels
+        self.encoder = facts.encoder
+        self.build()
+
+    def get_extra_state(self) -> Tensor:
+        """Labels and text encoder as a tensor of JSON, which loads everywhere without unpickling code."""
+        encoder = None if self.encoder is None else self.encoder.state()
+        text = json.dumps({"labels": self.labels, "encoder": encoder})
+        return torch.frombuffer(bytearray(text, "utf-8"), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Takes back what `get_extra_state` gave.
+
+        Raises:
+            ValueError: the model already has another text encoder, that of its data.
+        """
+        content = json.loads(bytes(state.cpu().numpy()).decode("utf-8"))
+        encoder = None if content["encoder"] is None else TextEncoder.from_state(content["encoder"])
+        if self.encoder is not None and encoder != self.encoder:
+            raise ValueError("the checkpoint's vocabulary is not the one of this data: training cannot go on with it")
+        self.labels = tuple(content["labels"])
+        self.encoder = encoder
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Names the task, and the packages that a reader of the checkpoint needs."""
+        task = type(self).__name__
+        needed = {registry.distribution("tasks", task), registry.distribution("layers", self.hparams["cell"])} - {None}
+        checkpoint[CHECKPOINT_KEY] = {
+            "task": task,
+            "plugins": sorted(str(name) for name in needed),
+            "version": version("rnn-lightning"),
+        }
+
+
+def layer_maker(cell: str, options: dict[str, Any] | None) -> Callable[[int, int], RecurrentLayer]:
+    """What makes a layer of this short name from its input size and its hidden size.
+
+    Raises:
+        ValueError: there is no such layer, or it does not have one of the options.
+    """
+    layer_class = registry.resolve("layers", cell)
+    known = [name for name in inspect.signature(layer_class).parameters if name not in ("input_size", "hidden_size")]
+    for name in options or {}:
+        if name not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise ValueError(f"the layer '{cell}' has no option '{name}'; {has}{registry.did_you_mean(name, known)}")
+    return partial(layer_class, **(options or {}))
+
+
+def _in_words(sizes: Any, labels: tuple[str, ...]) -> str:
+    inputs = "text" if sizes.get("input_size") is None else f"sequences of {sizes['input_size']} features"
+    targets = f"the classes {', '.join(labels)}" if labels else "numbers as targets"
+    return f"{inputs} and {targets}"

@@ -1,0 +1,44 @@
+"""What is measured over a whole split, by torchmetrics. B sequences, C classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassF1Score
+from torchmetrics.utilities.data import dim_zero_cat
+
+
+class AUROC(MulticlassAUROC):
+    """Area under the ROC curve, mean over the classes; NaN where a class does not occur, since it has no curve then."""
+
+    def __init__(self, num_classes: int, **kwargs: Any) -> None:
+        super().__init__(num_classes, **kwargs)
+        self.classes = num_classes
+
+    def compute(self) -> Tensor:  # type: ignore[override]  # the mean is a single number
+        """The area, or NaN."""
+        target = dim_zero_cat(self.target)  # type: ignore[arg-type]  # a list of tensors without thresholds
+        if target.unique().numel() < self.classes:
+            return torch.tensor(torch.nan)
+        return super().compute()
+
+
+def classification_metrics(prefix: str, num_classes: int) -> MetricCollection:
+    """Accuracy, macro F1 and AUROC from probabilities (B, C) and classes (B,)."""
+    return MetricCollection(
+        {
+            "accuracy": MulticlassAccuracy(num_classes, average="micro"),
+            "f1": MulticlassF1Score(num_classes, average="macro"),
+            "auroc": AUROC(num_classes, average="macro"),
+        },
+        prefix=prefix,
+        compute_groups=False,
+    )
+
+
+def regression_metrics(prefix: str, num_classes: int) -> MetricCollection:
+    """Mean squared and mean absolute error from numbers (B,) and targets (B,)."""
+    return MetricCollection({"mse": MeanSquaredError(), "mae": MeanAbsoluteError()}, prefix=prefix, compute_groups=False)

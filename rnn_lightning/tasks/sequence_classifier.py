@@ -1,0 +1,247 @@
+"""One answer for a whole sequence: a class or a number.
+
+B sequences, T steps, D input features (E where tokens are embedded), F features after the recurrent layers, P after pooling,
+C outputs: 1 for two classes and for regression, else one a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics import MetricCollection
+
+from rnn_lightning.batch import Batch, Facts
+from rnn_lightning.layers import Pooling, PoolingName, RecurrentStack, TokenEmbedding, make_head
+from rnn_lightning.tasks.base import SequenceTask, layer_maker
+from rnn_lightning.tasks.metrics import classification_metrics, regression_metrics
+
+
+class Prediction(NamedTuple):
+    """The most probable class of a sequence."""
+
+    label: str
+    probability: float
+
+
+class Estimate(NamedTuple):
+    """The number predicted for a sequence."""
+
+    value: float
+
+
+class SequenceClassifier(SequenceTask):
+    """Classifies sequences, or predicts a number for each: recurrent layers, a pooling over time, a linear head.
+
+    Whether the inputs are tokens or real-valued features, how many classes there are, and whether it is a regression, is
+    told by the data. Two classes have one logit.
+
+    Args:
+        cell: short name of the recurrent layer: rnn, lstm, gru, or an installed package's own.
+        hidden_size: features of each recurrent layer in each direction.
+        num_layers: recurrent layers on top of each other.
+        bidirectional: run each layer in both directions.
+        residual: add each layer's input to its output.
+        layer_dropout: dropout between the recurrent layers.
+        cell_options: further options of the layer, for example {nonlinearity: relu} of rnn.
+        embedding_size: features of a token; no part in real-valued sequences.
+        embedding_dropout: dropout of whole token features, the same at all steps of a sequence.
+        word_dropout: share of the tokens replaced by the unknown token in training.
+        pooling: from all steps to one vector: last, mean, max, mean_max, mean_max_last, or attention.
+        dropout: dropout before the head's linear map.
+        batch_norm: batch normalisation before the head's linear map.
+        vocab_size: token ids; filled in from the data.
+        input_size: features of a step; filled in from the data.
+        num_classes: classes, 0 for regression; filled in from the data.
+
+    Raises:
+        ValueError: a value is out of range, or a name is unknown.
+    """
+
+    def __init__(
+        self,
+        cell: str = "lstm",
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        residual: bool = False,
+        layer_dropout: float = 0.0,
+        cell_options: dict[str, Any] | None = None,
+        embedding_size: int = 100,
+        embedding_dropout: float = 0.0,
+        word_dropout: float = 0.0,
+        pooling: PoolingName = "last",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        vocab_size: int | None = None,
+        input_size: int | None = None,
+        num_classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        if num_classes is not None:
+            self.build()
+            return
+        # Built once for nothing, without memory, so that a wrong value is found before the data is prepared.
+        with torch.device("meta"):
+            self._network(vocab_size=2, input_size=None, num_classes=2)
+
+    def sizes(self, facts: Facts) -> dict[str, int | None]:
+        """Vocabulary or features, and the number of classes."""
+        return {
+            "vocab_size": None if facts.encoder is None else facts.encoder.vocab_size,
+            "input_size": facts.input_size,
+            "num_classes": len(facts.labels),
+        }
+
+    def build(self) -> None:
+        """Makes the network and the metrics."""
+        for name, module in self._network(**{size: self.hparams[size] for size in _SIZES}).items():
+            self.add_module(name, module)
+        num_classes = self.hparams["num_classes"]
+        make = classification_metrics if num_classes else regression_metrics
+        self.val_metrics: MetricCollection = make("val_", num_classes)
+        self.test_metrics: MetricCollection = make("test_", num_classes)
+
+    def _network(self, vocab_size: int | None, input_size: int | None, num_classes: int) -> dict[str, nn.Module]:
+        h = self.hparams
+        modules: dict[str, nn.Module] = {}
+        if vocab_size is not None:
+            input_size = h["embedding_size"]
+            modules["embedding"] = TokenEmbedding(
+                vocab_size, input_size, h["embedding_dropout"], h["word_dropout"]
+            )
+        assert input_size is not None
+        recurrent = RecurrentStack(
+            layer_maker(h["cell"], h["cell_options"]),
+            input_size,
+            h["hidden_size"],
+            h["num_layers"],
+            h["bidirectional"],
+            h["layer_dropout"],
+            h["residual"],
+        )
+        pooling = Pooling(h["pooling"], recurrent.output_size, h["bidirectional"])
+        head = make_head(pooling.output_size, num_classes if num_classes > 2 else 1, h["dropout"], h["batch_norm"])
+        return {**modules, "recurrent": recurrent, "pooling": pooling, "head": head}
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits or numbers.
+
+        Args:
+            inputs: token ids (B, T) or features (B, T, D).
+            lengths: valid steps of each sequence (B,) int64; None: all are.
+
+        Returns:
+            One number a sequence (B,) for two classes and for regression, else one a class (B, C).
+        """
+        x = inputs if self.hparams["vocab_size"] is None else self.embedding(inputs)
+        output, _ = self.recurrent(x, lengths)
+        logits: Tensor = self.head(self.pooling(output, lengths))
+        return logits.squeeze(1) if logits.size(1) == 1 else logits
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Mean loss of a batch: squared error, binary cross-entropy or cross-entropy, in nats."""
+        num_classes = self.hparams["num_classes"]
+        if num_classes == 0:
+            return functional.mse_loss(logits, targets)
+        if num_classes == 2:
+            return functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
+        return functional.cross_entropy(logits, targets)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Probability of each class (B, C), from what `forward` returns."""
+        if self.hparams["num_classes"] == 2:
+            return torch.sigmoid(torch.stack((-logits, logits), 1))
+        return torch.softmax(logits, 1)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of a training batch; its mean over the epoch is logged as train_loss."""
+        loss = self.loss(self(batch.inputs, batch.lengths), _targets(batch))
+        self._log_loss("train_loss", loss, batch)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds a batch to val_loss and to the epoch's metrics."""
+        self._evaluate("val_loss", self.val_metrics, batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds a batch to test_loss and to the epoch's metrics."""
+        self._evaluate("test_loss", self.test_metrics, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the metrics of all validation sequences together."""
+        self._log_metrics(self.val_metrics)
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the metrics of all test sequences together."""
+        self._log_metrics(self.test_metrics)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[Prediction] | list[Estimate]:
+        """A prediction for each sequence of the batch."""
+        return self.predictions(self(batch.inputs, batch.lengths))
+
+    def predictions(self, logits: Tensor) -> list[Prediction] | list[Estimate]:
+        """What `forward` returned, as labels and probabilities or as numbers."""
+        if self.hparams["num_classes"] == 0:
+            return [Estimate(value) for value in logits.tolist()]
+        highest, classes = self.probabilities(logits).max(1)
+        return [
+            Prediction(self.labels[index], probability)
+            for index, probability in zip(classes.tolist(), highest.tolist(), strict=True)
+        ]
+
+    @torch.inference_mode()
+    def predict_text(self, texts: Sequence[str], batch_size: int = 64) -> list[Prediction] | list[Estimate]:
+        """Predictions for raw texts, in their order.
+
+        Args:
+            texts: any strings; an empty one has a prediction too.
+            batch_size: texts that go through the network together.
+
+        Raises:
+            ValueError: the model was trained on features, not on text.
+        """
+        if self.encoder is None:
+            raise ValueError("this model was trained on sequences of numbers: it reads no text")
+        if isinstance(texts, str):
+            raise ValueError("predict_text takes a list of texts, not a single one: write predict_text([text])")
+        was_training = self.training
+        self.eval()
+        # Texts of similar length together, as in training: less padding, and no other result.
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        found: dict[int, Any] = {}
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            batch = self.encoder.batch([texts[row] for row in rows])
+            logits = self(batch.inputs.to(self.device), batch.lengths.to(self.device))
+            found.update(zip(rows, self.predictions(logits), strict=True))
+        self.train(was_training)
+        return [found[index] for index in range(len(texts))]
+
+    def _evaluate(self, name: str, metrics: MetricCollection, batch: Batch) -> None:
+        logits = self(batch.inputs, batch.lengths)
+        targets = _targets(batch)
+        self._log_loss(name, self.loss(logits, targets), batch)
+        metrics.update(self.probabilities(logits) if self.hparams["num_classes"] else logits, targets)
+
+    def _log_loss(self, name: str, loss: Tensor, batch: Batch) -> None:
+        # Summed by sequences over all batches and processes, and brought together once an epoch.
+        self.log(name, loss, on_step=False, on_epoch=True, batch_size=len(batch.lengths), sync_dist=True)
+
+    def _log_metrics(self, metrics: MetricCollection) -> None:
+        for name, value in metrics.compute().items():
+            if not torch.isnan(value):
+                self.log(name, value)
+        metrics.reset()
+
+
+_SIZES = ("vocab_size", "input_size", "num_classes")
+
+
+def _targets(batch: Batch) -> Tensor:
+    assert batch.targets is not None, "a batch for training or scoring has targets"
+    return batch.targets
