@@ -1,7 +1,7 @@
 """Short names of layers, tasks and data sets: `lstm`, `SequenceClassifier`, `IMDb`.
 
-The classes are named as "module:Class", so that listing them imports nothing heavy. Other packages add theirs through the
-entry-point groups `rnn_lightning.layers`, `rnn_lightning.tasks` and `rnn_lightning.data`.
+The classes are named as "module:Class", so that listing them imports nothing heavy. Other packages add theirs through
+the entry-point groups `rnn_lightning.layers`, `rnn_lightning.tasks` and `rnn_lightning.data`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def resolve(group: Group, name: str) -> Any:
         if entry.name == name:
             return entry.load()
     singular = {"layers": "recurrent layer", "tasks": "task", "data": "data set"}[group]
-    raise ValueError(f"there is no {singular} '{name}'; there are {', '.join(names(group))}{did_you_mean(name, names(group))}")
+    raise ValueError(
+        f"there is no {singular} '{name}'; there are {', '.join(names(group))}{did_you_mean(name, names(group))}"
+    )
 
 
 def distribution(group: Group, name: str) -> str | None:

@@ -12,7 +12,8 @@ from rnn_lightning.callbacks.habits import Checkpoint, EarlyStopping
 
 
 class Journal(Callback):
-    """Prints each epoch's measurements as they come, and at the end the best epoch's, with the place of its checkpoint."""
+    """Prints each epoch's measurements as they come, and at the end those of the best epoch and its checkpoint's place.
+    """
 
     def __init__(self) -> None:
         self._epochs: list[dict[str, float]] = []
@@ -24,7 +25,9 @@ class Journal(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prints the epoch's line."""
-        measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        # The training's own measurements first; Lightning has the validation's before them.
+        order = sorted(trainer.callback_metrics.items(), key=lambda item: not item[0].startswith("train_"))
+        measured = {name: float(value) for name, value in order}
         self._epochs.append(measured)
         total = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "?"
         minutes, seconds = divmod(round(time.monotonic() - self._start), 60)
@@ -62,4 +65,5 @@ def in_words(measured: dict[str, float]) -> str:
 
 
 def _find(trainer: Trainer, kind: type[Any]) -> Any:
-    return next((callback for callback in trainer.callbacks if isinstance(callback, kind)), None)  # type: ignore[attr-defined]
+    return next((callback for callback in trainer.callbacks if isinstance(callback, kind)), None)  # type: ignore[attr-
+    defined]

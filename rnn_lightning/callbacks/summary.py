@@ -24,12 +24,12 @@ class Summary(Callback):
     """Prints the table before the training begins."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Sends one batch of the data at hand through the model, and prints what was seen."""
-        train = getattr(trainer.datamodule, "train", None)  # type: ignore[attr-defined]
-        rows = range(min(len(train), trainer.datamodule.batch_size)) if train is not None else ()  # type: ignore[attr-defined]
-        batch = train.__getitems__(list(rows)) if train is not None else None
-        if batch is not None:
-            batch = trainer.strategy.batch_to_device(batch)
+        """Says what the data is, sends one batch of it through the model, and prints what was seen."""
+        data = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer sets it, and does not declare it
+        batch = None
+        if hasattr(data, "summary") and hasattr(data, "example"):
+            say(f"  {data.summary()}")
+            batch = trainer.strategy.batch_to_device(data.example())
         for line in table(pl_module, batch):
             say(f"  {line}")
 
@@ -50,7 +50,9 @@ def table(model: nn.Module, batch: Batch | None = None) -> list[str]:
     rows.append(("total", "", "", "", f"{total:,}"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)), row[-1].rjust(widths[-1])])
+        "  ".join(
+            [*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)), row[-1].rjust(widths[-1])]
+        )
         for row in rows
     ]
 
@@ -82,9 +84,9 @@ def describe(module: nn.Module) -> str:
 def formula(module: nn.Module) -> str:
     """How many parameters a stage has, and why: 4 x (128x3 + 128x128 + 128)."""
     shapes = [tuple(parameter.shape) for parameter in module.parameters()]
-    gates = 1
-    if isinstance(module, RecurrentLayer):
-        gates = max((shape[0] // module.hidden_size for shape in shapes), default=1)
+    if not isinstance(module, RecurrentLayer) or not shapes:
+        return _sum(shapes)
+    gates = max(shape[0] // module.hidden_size for shape in shapes)
     if gates <= 1:
         return _sum(shapes)
     shared = [shape for shape in shapes if shape[0] == gates * module.hidden_size]

@@ -30,12 +30,12 @@ class Parser(LightningArgumentParser):
         """Leaves the words to `explain`, which knows the whole command line.
 
         Raises:
-            Complaint: always.
+            ComplaintError: always.
         """
-        raise Complaint(message) from ex
+        raise ComplaintError(message) from ex
 
 
-class Complaint(Exception):
+class ComplaintError(Exception):
     """What the parser says of a mistake."""
 
 
@@ -81,11 +81,11 @@ class Command(LightningCLI):
         """
         try:
             self.config = parser.parse_args(args)
-        except Complaint as complaint:
+        except ComplaintError as complaint:
             raise explain(str(complaint), parser, args) from complaint
 
     def _add_configure_optimizers_method_to_model(self, subcommand: str | None) -> None:
-        """Builds the optimiser when the Trainer asks for it: after the layers, which the parent's way would leave out."""
+        """Builds the optimiser when the Trainer asks for it: after the layers, which the parent would leave out."""
         optimizer_config = _plain(self._get(self.config_init, "optimizer"))
         schedule_config = _plain(self._get(self.config_init, "lr_scheduler"))
         if optimizer_config is None:

@@ -43,8 +43,8 @@ def choose(verb: str, options: list[str]) -> tuple[Chosen, list[str]]:
         options: command-line words, configs as paths.
 
     Returns:
-        The checkpoint, and the words that are left for the data and the Trainer: configs without what a checkpoint decides,
-        under them the data section that the run recorded.
+        The checkpoint, and the words that are left for the data and the Trainer: configs without what a checkpoint
+        decides, under them the data section that the run recorded.
 
     Raises:
         UserError: there is no such checkpoint, or an option concerns the model.
@@ -69,9 +69,7 @@ def choose(verb: str, options: list[str]) -> tuple[Chosen, list[str]]:
     return chosen, [_config(_defaults(run)), *left]
 
 
-def _find(
-    verb: str, named: dict[str, str | None], sections: list[dict[str, Any]]
-) -> tuple[Path, Path | None, str]:
+def _find(verb: str, named: dict[str, str | None], sections: list[dict[str, Any]]) -> tuple[Path, Path | None, str]:
     run_name, checkpoint_name = named.get("--run"), named.get("--ckpt_path")
     for flag, value in named.items():
         if value is None:

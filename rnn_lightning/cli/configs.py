@@ -11,7 +11,17 @@ from rnn_lightning.cli.errors import UserError
 from rnn_lightning.registry import did_you_mean
 
 _FLAGS = ("-c", "--config")
-SECTIONS = ("seed_everything", "model", "data", "optimizer", "lr_scheduler", "trainer", "checkpoint", "early_stopping", "ckpt_path")
+SECTIONS = (
+    "seed_everything",
+    "model",
+    "data",
+    "optimizer",
+    "lr_scheduler",
+    "trainer",
+    "checkpoint",
+    "early_stopping",
+    "ckpt_path",
+)
 """What a config can hold."""
 
 

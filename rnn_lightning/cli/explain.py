@@ -36,7 +36,9 @@ def explain(complaint: str, parser: ArgumentParser, options: list[str]) -> UserE
         return UserError(_unknown_option(match[1].partition("=")[0], parser))
     if match := re.search(r"Group '(\w+)' does not accept option '([\w.]+)'", complaint):
         known = [dest.partition(".")[2] for dest in _destinations(parser) if dest.startswith(f"{match[1]}.")]
-        return UserError(f"{_place(match[2], options)}{match[1]} has no option '{match[2]}'{did_you_mean(match[2], known)}")
+        return UserError(
+            f"{_place(match[2], options)}{match[1]} has no option '{match[2]}'{did_you_mean(match[2], known)}"
+        )
     if match := re.search(r"Option '([\w.]+)' is not accepted", complaint):
         owner = _class_of(section, options)
         known = _parameters(owner)
@@ -59,23 +61,25 @@ def _unknown_option(flag: str, parser: ArgumentParser) -> str:
 
 def _wrong_value(complaint: str, key: str, options: list[str]) -> str:
     """A value of the wrong kind, or whatever else the parser says, in its own first words."""
-    value = re.search(r"Got value: (.*)", complaint) or re.findall(r"Given value: (.*)", complaint)[:1]
-    shown = value[1] if isinstance(value, re.Match) else value[0] if value else ""
+    if not key:
+        return complaint.partition("\n")[0].strip()
+    given = re.search(r"Got value: (.*)", complaint) or re.search(r"Given value: (.*)", complaint)
+    value = given[1] if given else ""
+    subject = f"{_place(key.rpartition('.')[2], options)}{key}"
     if match := re.search(r"typing\.Literal\[(.*?)\]", complaint):
         allowed = re.findall(r"'([^']*)'", match[1])
-        return f"{_place(key.rpartition('.')[2], options)}{key} is '{shown}', not one of {', '.join(allowed)}{did_you_mean(shown, allowed)}"
-    inner = complaint.rpartition("Parser key")[2]
-    named = dict.fromkeys(re.findall(r"Expected (?:a )?<class '(\w+)'>", inner))
-    kinds = [_KINDS[kind] for kind in named if kind in _KINDS]
-    if key and kinds:
-        return f"{_place(key.rpartition('.')[2], options)}{key} wants {' or '.join(kinds)}, not '{shown}'"
-    return " ".join(complaint.split("\n", 1)[0].split()) if not key else f"{key}: this value does not fit: {shown}"
+        return f"{subject} is '{value}', not one of {', '.join(allowed)}{did_you_mean(value, allowed)}"
+    named = re.findall(r"Expected (?:a )?<class '(\w+)'>", complaint.rpartition("Parser key")[2])
+    kinds = [_KINDS[kind] for kind in dict.fromkeys(named) if kind in _KINDS]
+    return f"{subject} wants {' or '.join(kinds)}, not '{value}'" if kinds else f"{subject} cannot be '{value}'"
 
 
 def _place(word: str, options: list[str]) -> str:
     """The config and line where a word stands, if it was not given on the command line itself."""
     pairs = configs.pairs(options)
-    if any(re.search(rf"(^|\W){re.escape(word)}($|\W)", f"{flag} {value}") for flag, value in pairs if flag != "--config"):
+    if any(
+        re.search(rf"(^|\W){re.escape(word)}($|\W)", f"{flag} {value}") for flag, value in pairs if flag != "--config"
+    ):
         return ""
     for flag, value in reversed(pairs):
         if flag == "--config" and value is not None and Path(value).is_file():
@@ -117,7 +121,9 @@ def _classes(section: str) -> dict[str, type[Any]]:
 
 
 def _subclasses(module: Any, base: type[Any]) -> dict[str, type[Any]]:
-    found = {name: thing for name, thing in vars(module).items() if isinstance(thing, type) and not name.startswith("_")}
+    found = {
+        name: thing for name, thing in vars(module).items() if isinstance(thing, type) and not name.startswith("_")
+    }
     return {name: thing for name, thing in found.items() if issubclass(thing, base) and thing is not base}
 
 

@@ -81,7 +81,9 @@ def _quiet(command: FitCommand) -> dict[str, Any]:
 
 
 def _has_bar(callbacks: Any) -> bool:
-    return any(isinstance(callback, ProgressBar) for callback in (callbacks if isinstance(callbacks, list) else [callbacks]))
+    return any(
+        isinstance(callback, ProgressBar) for callback in (callbacks if isinstance(callbacks, list) else [callbacks])
+    )
 
 
 @contextmanager
@@ -90,11 +92,16 @@ def _run_folder(name: str) -> Iterator[Path]:
     if "LOCAL_RANK" in os.environ and _RUN in os.environ:
         yield Path(os.environ[_RUN])
         return
-    run = runs.create(name) if rank_zero_only.rank == 0 else runs.ROOT / name / "elsewhere"
+    run = runs.create(name) if _is_first() else runs.ROOT / name / "elsewhere"
     os.environ[_RUN] = str(run)
     try:
         yield run
     finally:
         del os.environ[_RUN]
-        if rank_zero_only.rank == 0 and not (run / "checkpoints").is_dir() and not (run / "metrics.csv").is_file():
+        if _is_first() and not (run / "checkpoints").is_dir() and not (run / "metrics.csv").is_file():
             shutil.rmtree(run, ignore_errors=True)
+
+
+def _is_first() -> bool:
+    """Whether this process is the one of its job that writes."""
+    return getattr(rank_zero_only, "rank", 0) == 0

@@ -80,15 +80,20 @@ def _of_texts(chosen: Chosen, texts: list[str], files: list[str]) -> Iterator[di
 def _lines(texts: list[str], files: list[str]) -> Iterator[str]:
     yield from texts
     for name in files:
+        shown = "standard input" if name == "-" else name
         try:
-            stream = sys.stdin.buffer if name == "-" else Path(name).open("rb")
-        except OSError as error:
-            raise UserError(f"{name} cannot be read: {error.strerror}") from error
-        with io.TextIOWrapper(stream, "utf-8-sig") as lines:
-            try:
+            with _opened(name) as lines:
                 yield from (line.rstrip("\n") for line in lines)
-            except UnicodeDecodeError as error:
-                raise UserError(f"{'standard input' if name == '-' else name} is not UTF-8 text ({error.reason})") from error
+        except OSError as error:
+            raise UserError(f"{shown} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UserError(f"{shown} is not UTF-8 text ({error.reason})") from error
+
+
+def _opened(name: str) -> TextIO:
+    if name == "-":
+        return io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig")
+    return open(name, encoding="utf-8-sig")
 
 
 def _of_test_part(chosen: Chosen, options: list[str]) -> Iterator[dict[str, Any]]:

@@ -69,6 +69,14 @@ class SequenceData(pl.LightningDataModule, ABC):
         model = self.trainer.lightning_module if self.trainer is not None else None
         return getattr(model, "encoder", None)
 
+    def summary(self) -> str:
+        """The sizes of the three splits, in one line, once `setup` has run."""
+        return f"{len(self.train):,} train / {len(self.val):,} validation / {len(self.test):,} test sequences"
+
+    def example(self) -> Batch:
+        """The first training sequences, as many as a batch has, once `setup` has run."""
+        return self.train.__getitems__(list(range(min(len(self.train), self.batch_size))))
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of similar length, in another order each epoch."""
         seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))

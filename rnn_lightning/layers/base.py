@@ -5,9 +5,10 @@ B sequences, T steps, D input features, H hidden features.
     output, state = layer(x, lengths=None, state=None)   # x (B, T, D), lengths (B,) int64, output (B, T, H)
     y, state = layer.step(x_t, state)                    # x_t (B, D), y (B, H): one time step, for streaming
 
-A layer runs in one direction; `stack.py` adds layers, directions, dropout and residual paths around any of them. The state
-is a tuple of tensors, each (B, ...). A sequence's result does not depend on its padding or its neighbours; outputs beyond
-its length are zero, its final state is the one at its own last step, and a length of 0 leaves the state as it was.
+A layer runs in one direction; `stack.py` adds layers, directions, dropout and residual paths around any of them. The
+state is a tuple of tensors, each (B, ...). A sequence's result does not depend on its padding or its neighbours;
+outputs beyond its length are zero, its final state is the one at its own last step, and a length of 0 leaves the state
+as it was.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ State = tuple[Tensor, ...]
 class RecurrentLayer(nn.Module, ABC):
     """One recurrent layer in one direction. Write `step`, and `forward` follows from it.
 
-    A layer that has a faster way through a whole sequence overrides `unroll`; `rnn_lightning.check_layer` holds it to the
-    results of the loop.
+    A layer that has a faster way through a whole sequence overrides `unroll`; `rnn_lightning.check_layer` holds it to
+    the results of the loop.
 
     Args:
         input_size: features of a step, D.

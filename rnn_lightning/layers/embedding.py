@@ -1,4 +1,4 @@
-"""From token ids to vectors. B sequences, T steps, E features of a token, V token ids; id 0 is padding, 1 is unknown."""
+"""From token ids to vectors. B sequences, T steps, E features of a token, V token ids: 0 is padding, 1 is unknown."""
 
 from __future__ import annotations
 

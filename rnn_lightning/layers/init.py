@@ -1,7 +1,7 @@
 """Initial values of recurrent weights.
 
-H hidden features, D input features, G gates. A layer keeps its gates' matrices in one tensor, block under block: (G H, D)
-for the input, (G H, H) for the recurrence.
+H hidden features, D input features, G gates. A layer keeps its gates' matrices in one tensor, block under block: (G H,
+D) for the input, (G H, H) for the recurrence.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ def orthogonal_blocks_(weight: Tensor, hidden_size: int) -> None:
     Over the whole (G H, H) tensor at once each block would come out with only 1 / sqrt(G) of the gain
     (Saxe et al. 2014, https://arxiv.org/abs/1312.6120, for one matrix).
     """
-    for block in weight.split(hidden_size):
+    for block in weight.chunk(weight.size(0) // hidden_size):
         nn.init.orthogonal_(block)
 
 
 def xavier_blocks_(weight: Tensor, hidden_size: int) -> None:
     """Draws each gate's (H, D) block from Glorot and Bengio's uniform distribution (2010)."""
-    for block in weight.split(hidden_size):
+    for block in weight.chunk(weight.size(0) // hidden_size):
         nn.init.xavier_uniform_(block)

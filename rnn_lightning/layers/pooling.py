@@ -18,8 +18,8 @@ PoolingName = Literal["last", "mean", "max", "mean_max", "mean_max_last", "atten
 class Pooling(nn.Module):
     """Pools recurrent outputs over each sequence's valid steps; a sequence of length 0 pools to zero.
 
-    `last` is the output at a sequence's own end. Where the outputs are bidirectional, [forward; backward], each half is taken
-    where its direction ends: the backward one at the first step.
+    `last` is the output at a sequence's own end. Where the outputs are bidirectional, [forward; backward], each half is
+    taken where its direction ends: the backward one at the first step.
 
     `attention` weighs the steps by softmax(v tanh(W h_t + b)) (Bahdanau et al. 2015, https://arxiv.org/abs/1409.0473,
     with a learnt query).

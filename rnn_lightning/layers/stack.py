@@ -108,7 +108,8 @@ class RecurrentStack(nn.Module):
             state: the state to begin with, as an earlier call returned it; None: the initial one.
 
         Returns:
-            The last layer's outputs (B, T, F), zero beyond each length, and each layer's state at each sequence's own end.
+            The last layer's outputs (B, T, F), zero beyond each length, and each layer's state at each sequence's own
+            end.
 
         Raises:
             ValueError: a shape does not fit, or a bidirectional stack was given a state.
@@ -116,7 +117,9 @@ class RecurrentStack(nn.Module):
         check_sequences(x, lengths, self.input_size)
         before = self._states(state)
         after = []
-        x = zero_padding(x, lengths)
+        if self.skips is not None:
+            # The layers do not look at padding; the residual paths would.
+            x = zero_padding(x, lengths)
         for index, layer in enumerate(self.layers):
             x = self.dropout(x) if index > 0 else x
             output, new = layer(x, lengths, before[index])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -25,8 +25,8 @@ CHECKPOINT_KEY = "rnn_lightning"
 class SequenceTask(pl.LightningModule, ABC):
     """A LightningModule whose network is built from its hyper-parameters and the facts of its data.
 
-    The hyper-parameters are plain numbers and words. Sizes that only the data knows are filled in when training begins; the
-    labels' names and the text encoder are kept in the state dict. So a checkpoint alone gives back a working model.
+    The hyper-parameters are plain numbers and words. Sizes that only the data knows are filled in when training begins;
+    the labels' names and the text encoder are kept in the state dict. So a checkpoint alone gives back a working model.
 
     Attributes:
         labels: names of the classes; empty for regression.
@@ -44,6 +44,14 @@ class SequenceTask(pl.LightningModule, ABC):
     def sizes(self, facts: Facts) -> dict[str, int | None]:
         """The hyper-parameters that the facts decide."""
 
+    @abstractmethod
+    def predict_text(self, texts: Sequence[str]) -> list[Any]:
+        """A named tuple for each raw text, in their order.
+
+        Raises:
+            ValueError: the model was trained on features, not on text.
+        """
+
     @property
     def is_built(self) -> bool:
         """Whether the network has been made."""
@@ -60,10 +68,14 @@ class SequenceTask(pl.LightningModule, ABC):
         if facts is None:
             if self.is_built:
                 return
-            raise ValueError(f"{type(self).__name__} needs a data module that says its facts (rnn_lightning.batch.Facts)")
+            raise ValueError(
+                f"{type(self).__name__} needs a data module that says its facts (rnn_lightning.batch.Facts)"
+            )
         if not self.is_built:
             self.adopt(facts)
-        elif self.sizes(facts) != {name: self.hparams[name] for name in self.sizes(facts)} or self.labels != facts.labels:
+        elif (
+            self.sizes(facts) != {name: self.hparams[name] for name in self.sizes(facts)} or self.labels != facts.labels
+        ):
             raise ValueError(
                 f"the model was trained on {_in_words(self.hparams, self.labels)}; "
                 f"the data has {_in_words(self.sizes(facts), facts.labels)}"

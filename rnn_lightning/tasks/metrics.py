@@ -20,8 +20,8 @@ class AUROC(MulticlassAUROC):
 
     def compute(self) -> Tensor:  # type: ignore[override]  # the mean is a single number
         """The area, or NaN."""
-        target = dim_zero_cat(self.target)  # type: ignore[arg-type]  # a list of tensors without thresholds
-        if target.unique().numel() < self.classes:
+        counts = torch.bincount(dim_zero_cat(self.target), minlength=self.classes)
+        if counts.min() == 0:
             return torch.tensor(torch.nan)
         return super().compute()
 
@@ -41,4 +41,6 @@ def classification_metrics(prefix: str, num_classes: int) -> MetricCollection:
 
 def regression_metrics(prefix: str, num_classes: int) -> MetricCollection:
     """Mean squared and mean absolute error from numbers (B,) and targets (B,)."""
-    return MetricCollection({"mse": MeanSquaredError(), "mae": MeanAbsoluteError()}, prefix=prefix, compute_groups=False)
+    return MetricCollection(
+        {"mse": MeanSquaredError(), "mae": MeanAbsoluteError()}, prefix=prefix, compute_groups=False
+    )

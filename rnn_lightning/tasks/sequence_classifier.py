@@ -1,7 +1,7 @@
 """One answer for a whole sequence: a class or a number.
 
-B sequences, T steps, D input features (E where tokens are embedded), F features after the recurrent layers, P after pooling,
-C outputs: 1 for two classes and for regression, else one a class.
+B sequences, T steps, D input features (E where tokens are embedded), F features after the recurrent layers, P after
+pooling, C outputs: 1 for two classes and for regression, else one a class.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Estimate(NamedTuple):
 class SequenceClassifier(SequenceTask):
     """Classifies sequences, or predicts a number for each: recurrent layers, a pooling over time, a linear head.
 
-    Whether the inputs are tokens or real-valued features, how many classes there are, and whether it is a regression, is
-    told by the data. Two classes have one logit.
+    Whether the inputs are tokens or real-valued features, how many classes there are, and whether it is a regression,
+    is told by the data. Two classes have one logit.
 
     Args:
         cell: short name of the recurrent layer: rnn, lstm, gru, or an installed package's own.
@@ -60,6 +60,11 @@ class SequenceClassifier(SequenceTask):
     Raises:
         ValueError: a value is out of range, or a name is unknown.
     """
+
+    embedding: TokenEmbedding
+    recurrent: RecurrentStack
+    pooling: Pooling
+    head: nn.Sequential
 
     def __init__(
         self,
@@ -111,9 +116,7 @@ class SequenceClassifier(SequenceTask):
         modules: dict[str, nn.Module] = {}
         if vocab_size is not None:
             input_size = h["embedding_size"]
-            modules["embedding"] = TokenEmbedding(
-                vocab_size, input_size, h["embedding_dropout"], h["word_dropout"]
-            )
+            modules["embedding"] = TokenEmbedding(vocab_size, input_size, h["embedding_dropout"], h["word_dropout"])
         assert input_size is not None
         recurrent = RecurrentStack(
             layer_maker(h["cell"], h["cell_options"]),

@@ -1,0 +1,29 @@
+# Each target does the whole set-up on a machine that has nothing but Python 3.11 or newer.
+# On Linux without a GPU, the CPU build of torch saves gigabytes: see "Install" in the README.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: fit test test-slow lint
+
+fit: $(VENV)/installed
+	$(BIN)/rnn-lightning fit --config lstm.yaml
+	$(BIN)/rnn-lightning test
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/installed
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
