@@ -12,8 +12,7 @@ from rnn_lightning.callbacks.habits import Checkpoint, EarlyStopping
 
 
 class Journal(Callback):
-    """Prints each epoch's measurements as they come, and at the end those of the best epoch and its checkpoint's place.
-    """
+    """Prints each epoch's measurements as they come, and at the end those of the best epoch, with its checkpoint."""
 
     def __init__(self) -> None:
         self._epochs: list[dict[str, float]] = []
@@ -65,5 +64,5 @@ def in_words(measured: dict[str, float]) -> str:
 
 
 def _find(trainer: Trainer, kind: type[Any]) -> Any:
-    return next((callback for callback in trainer.callbacks if isinstance(callback, kind)), None)  # type: ignore[attr-
-    defined]
+    callbacks: list[Callback] = getattr(trainer, "callbacks", [])
+    return next((callback for callback in callbacks if isinstance(callback, kind)), None)
