@@ -29,8 +29,10 @@ class Summary(Callback):
         batch = None
         if hasattr(data, "summary") and hasattr(data, "example"):
             say(f"  {data.summary()}")
-            batch = trainer.strategy.batch_to_device(data.example())
-        for line in table(pl_module, batch):
+            batch = trainer.precision_plugin.convert_input(trainer.strategy.batch_to_device(data.example()))
+        with trainer.precision_plugin.forward_context():
+            lines = table(pl_module, batch)
+        for line in lines:
             say(f"  {line}")
 
 

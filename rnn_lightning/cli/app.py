@@ -7,11 +7,13 @@ from typing import Any
 
 import lightning.pytorch as pl
 from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, LRSchedulerTypeTuple, instantiate_class
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
 from rnn_lightning import registry
+from rnn_lightning.cli.errors import UserError
 from rnn_lightning.cli.explain import explain
 from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.schedule import OneCycle
@@ -73,6 +75,17 @@ class Command(LightningCLI):
         self.model = self.config_init.get("model")
         self._add_configure_optimizers_method_to_model(None)
 
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """The Trainer, with these arguments over those of the command line.
+
+        Raises:
+            UserError: the Trainer refuses one of them.
+        """
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            raise UserError(f"trainer: {str(error).partition(chr(10))[0]}") from error
+
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses the options; unlike the parent's, silent when called from Python.
 
@@ -92,10 +105,10 @@ class Command(LightningCLI):
             return
 
         def configure_optimizers(model: pl.LightningModule) -> Any:
-            optimizer: Optimizer = instantiate_class(model.parameters(), optimizer_config)
+            optimizer: Optimizer = _made("optimizer", list(model.parameters()), optimizer_config)
             if schedule_config is None:
                 return optimizer
-            schedule = instantiate_class(optimizer, schedule_config)
+            schedule = _made("lr_scheduler", optimizer, schedule_config)
             if isinstance(schedule, OneCycle):
                 schedule.total_steps = model.trainer.estimated_stepping_batches
             return {
@@ -151,6 +164,13 @@ class ScoreCommand(Command):
 
     def _add_configure_optimizers_method_to_model(self, subcommand: str | None) -> None:
         """There is nothing to optimise."""
+
+
+def _made(section: str, subject: Any, config: dict[str, Any]) -> Any:
+    try:
+        return instantiate_class(subject, config)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{section}: {error}") from error
 
 
 def _plain(config: Namespace | None) -> dict[str, Any] | None:

@@ -42,7 +42,8 @@ def fit(options: list[str]) -> int:
     with _run_folder(f"{architecture}-{task}") as run:
         say(f"Training {architecture} on {task}  ·  run {run}")
         _train(command, _trainer_in(run, command))
-    say("Next: rnn-lightning test  ·  rnn-lightning predict")
+    reads_text = getattr(command.model, "encoder", None) is not None
+    say(f"Next: rnn-lightning test  ·  rnn-lightning predict{' --text TEXT' if reads_text else ''}")
     return 0
 
 

@@ -6,6 +6,7 @@ D) for the input, (G H, H) for the recurrence.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -16,7 +17,10 @@ def orthogonal_blocks_(weight: Tensor, hidden_size: int) -> None:
     (Saxe et al. 2014, https://arxiv.org/abs/1312.6120, for one matrix).
     """
     for block in weight.chunk(weight.size(0) // hidden_size):
-        nn.init.orthogonal_(block)
+        # In 32 bits or more, since the factorisation behind it knows no 16-bit floats.
+        exact = torch.empty_like(block, dtype=torch.promote_types(block.dtype, torch.float32))
+        with torch.no_grad():
+            block.copy_(nn.init.orthogonal_(exact))
 
 
 def xavier_blocks_(weight: Tensor, hidden_size: int) -> None:
