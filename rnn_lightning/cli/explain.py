@@ -45,6 +45,9 @@ def explain(complaint: str, parser: ArgumentParser, options: list[str]) -> UserE
         name = owner.__name__ if owner is not None else section
         has = did_you_mean(match[1], known) or (f"; it has {', '.join(known)}" if known else "")
         return UserError(f"{_place(match[1], options)}{name} has no option '{match[1]}'{has}")
+    if match := re.search(r"arguments are required: (.+)", complaint):
+        given = _class_of(section, options)
+        return UserError(f"{section}: {given.__name__ if given is not None else 'it'} needs {match[1]}")
     classes = list(_classes(section)) if len(keys) == 1 else []
     if classes and (match := re.search(r"Expected a dot import path string: (\S+)", complaint)):
         near = did_you_mean(match[1], classes) or f"; there are {', '.join(classes)}"

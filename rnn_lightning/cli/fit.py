@@ -19,6 +19,7 @@ from rnn_lightning.callbacks.journal import Journal, say
 from rnn_lightning.callbacks.summary import Summary
 from rnn_lightning.cli import configs, runs
 from rnn_lightning.cli.app import FitCommand
+from rnn_lightning.tasks.loading import read_checkpoint
 
 _RUN = "RNN_LIGHTNING_RUN"
 """Environment variable by which the processes that a training starts learn its run folder."""
@@ -34,6 +35,8 @@ def fit(options: list[str]) -> int:
         The exit code.
     """
     command = FitCommand("fit", ["--config", str(configs.resolve("base.yaml")), *options])
+    if command.config.ckpt_path is not None:
+        read_checkpoint(Path(command.config.ckpt_path))
     architecture = runs.architecture(command.config.model.as_dict())
     task = getattr(command.datamodule, "name", type(command.datamodule).__name__.lower())
     if command.config.trainer.fast_dev_run:

@@ -63,7 +63,7 @@ class SequenceTask(pl.LightningModule, ABC):
         Raises:
             ValueError: the model was trained on data of another kind.
         """
-        datamodule = getattr(self.trainer, "datamodule", None)
+        datamodule = getattr(self._trainer, "datamodule", None)  # no Trainer where Lightning loads a checkpoint
         facts = getattr(datamodule, "facts", None)
         if facts is None:
             if self.is_built:
@@ -106,6 +106,22 @@ class SequenceTask(pl.LightningModule, ABC):
             raise ValueError("the checkpoint's vocabulary is not the one of this data: training cannot go on with it")
         self.labels = tuple(content["labels"])
         self.encoder = encoder
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Checks that the checkpoint's weights fit this model.
+
+        Raises:
+            ValueError: a weight is missing, or has another shape.
+        """
+        own = {name: value.shape for name, value in self.state_dict().items() if name != "_extra_state"}
+        for name, shape in own.items():
+            saved = checkpoint["state_dict"].get(name)
+            if saved is None or saved.shape != shape:
+                there = "is missing" if saved is None else f"is {tuple(saved.shape)}"
+                raise ValueError(
+                    f"the checkpoint is of another model: {name} {there} there and {tuple(shape)} here; "
+                    "a training goes on with the options it began with (its run's config.yaml)"
+                )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the task, and the packages that a reader of the checkpoint needs."""

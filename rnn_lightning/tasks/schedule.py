@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -39,6 +40,10 @@ class OneCycle(LRScheduler):
     def get_lr(self) -> list[float | Tensor]:
         """The rate of each parameter group at the present step."""
         return [rate * self._share() for rate in self.base_lrs]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the schedule stands. Not its length: a training that goes on may be longer than it was."""
+        return {name: value for name, value in super().state_dict().items() if name != "total_steps"}
 
     def _share(self) -> float:
         top = self.warmup * self.total_steps

@@ -238,7 +238,8 @@ class SequenceClassifier(SequenceTask):
     def _log_metrics(self, metrics: MetricCollection) -> None:
         for name, value in metrics.compute().items():
             if not torch.isnan(value):
-                self.log(name, value)
+                # The same in every process already; said again, since Lightning cannot know.
+                self.log(name, value, sync_dist=True)
         metrics.reset()
 
 

@@ -1,0 +1,102 @@
+"""What the command answers at once, before anything heavy is imported."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import rnn_lightning
+from rnn_lightning.cli import VERBS
+from tests.conftest import Command
+
+_HEAVY = ("torch", "lightning", "jsonargparse", "numpy")
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "said"),
+    [
+        ((), 0, "usage: rnn-lightning VERB [options]"),
+        (("--help",), 0, "usage: rnn-lightning VERB [options]"),
+        (("-h",), 0, "usage: rnn-lightning VERB [options]"),
+        (("--version",), 0, f"rnn-lightning {rnn_lightning.__version__}\n"),
+        (("fitt",), 2, "there is no verb 'fitt'; there are fit, validate, test, predict; did you mean 'fit'?"),
+        (("trian",), 2, "there is no verb 'trian'; there are fit, validate, test, predict"),
+        (("--config", "lstm.yaml"), 2, "there is no verb '--config'"),
+        (("fit", "--config", "lstmm.yaml"), 2, "did you mean 'lstm.yaml'?"),
+        (("fit", "-c", "imbd"), 2, "did you mean 'imdb.yaml'?"),
+        (("test", "--config=nothing-like-it"), 2, "no config 'nothing-like-it' here or among the shipped ones"),
+        (("fit", "--config"), 2, "--config wants the name of a config, such as lstm.yaml"),
+        (("fit", "--config", "broken.yaml"), 2, "broken.yaml, line 2: this is not YAML"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_torch_is_not_imported_for(python: Command, argv: tuple[str, ...], code: int, said: str) -> None:
+    Path("broken.yaml").write_text("model: {cell: lstm\ndata: x\n")
+    lines = (
+        "import sys; from rnn_lightning.cli import main\n"
+        "code = main(sys.argv[1:])\n"
+        f"print('heavy:', *(name for name in {_HEAVY} if name in sys.modules), file=sys.stderr)\n"
+        "sys.exit(code)"
+    )
+    result = python(lines, *argv)
+    assert result.code == code
+    *told, heavy = result.err.splitlines()
+    assert heavy == "heavy:"
+    assert said in (result.out if code == 0 else result.err)
+    if code == 0:
+        assert told == []
+    else:
+        assert result.out == ""
+        assert len(told) == 1
+        assert told[0].startswith("rnn-lightning: ")
+
+
+def test_the_usage_names_each_verb(command: Command) -> None:
+    usage = command("--help").out
+    for verb, what in VERBS.items():
+        assert f"  {verb:10}{what}\n" in usage
+    assert max(map(len, usage.splitlines())) <= 100
+
+
+def test_the_installed_command_says_its_version(installed: Command) -> None:
+    assert installed("--version") == (0, f"rnn-lightning {rnn_lightning.__version__}\n", "")
+
+
+def test_the_module_is_the_command(python: Command) -> None:
+    lines = "import runpy; runpy.run_module('rnn_lightning', run_name='__main__', alter_sys=True)"
+    assert python(lines, "--version") == (0, f"rnn-lightning {rnn_lightning.__version__}\n", "")
+    assert python(lines, "fitt").code == 2
+
+
+def test_without_words_of_its_own_it_takes_those_of_the_process(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["rnn-lightning", "--version"])
+    assert rnn_lightning.cli.main() == 0
+    assert capsys.readouterr().out.startswith("rnn-lightning 0.")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_has_a_help_before_there_is_any_run(command: Command, verb: str) -> None:
+    result = command(verb, "--help")
+    assert result.code == 0
+    assert result.out.startswith(f"usage: rnn-lightning {verb} ")
+    assert "--data" in result.out
+    assert "--trainer.max_epochs" in result.out
+    own = {
+        "fit": ["--model", "--optimizer", "--lr_scheduler", "--checkpoint", "--early_stopping", "--ckpt_path"],
+        "validate": ["--run", "--ckpt_path"],
+        "test": ["--run", "--ckpt_path"],
+        "predict": ["--run", "--ckpt_path", "--text", "--file", "--output"],
+    }[verb]
+    for option in own:
+        assert f"\n  {option} " in result.out, option
+    assert not Path("runs").exists()
+
+
+def test_the_classes_a_section_can_have_are_explained(command: Command) -> None:
+    result = command("fit", "--model.help", "SequenceClassifier")
+    assert result.code == 0
+    assert "short name of the recurrent layer: rnn, lstm, gru" in " ".join(result.out.split())

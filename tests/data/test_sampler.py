@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch.distributed
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnn_lightning.data.sampler import LengthBucketSampler
+
+_SIZES = st.integers(1, 60)
+_WORLDS = st.integers(1, 4)
+
+
+def _samplers(
+    lengths: np.ndarray, batch_size: int, shuffle: bool, world: int, seed: int = 0, epoch: int = 0
+) -> list[LengthBucketSampler]:
+    """The sampler of each process."""
+    samplers = []
+    for rank in range(world):
+        with mock.patch.multiple(
+            torch.distributed,
+            is_initialized=lambda: True,
+            get_world_size=lambda: world,
+            get_rank=lambda rank=rank: rank,
+        ):
+            sampler = LengthBucketSampler(lengths, batch_size, shuffle, seed)
+        sampler.set_epoch(epoch)
+        samplers.append(sampler)
+    return samplers
+
+
+def _lengths(size: int) -> np.ndarray:
+    return np.random.default_rng(size).integers(0, 400, size)
+
+
+@given(_SIZES, st.integers(1, 9), _WORLDS)
+def test_evaluation_sees_each_index_exactly_once(size: int, batch_size: int, world: int) -> None:
+    samplers = _samplers(_lengths(size), batch_size, False, world)
+    parts = [list(sampler) for sampler in samplers]
+    assert sorted(index for part in parts for index in part) == list(range(size))
+    assert [len(part) for part in parts] == [len(sampler) for sampler in samplers]
+
+
+@given(_SIZES, st.integers(1, 9), _WORLDS, st.integers(0, 5))
+def test_training_sees_each_index_equally_often_in_every_process(
+    size: int, batch_size: int, world: int, epoch: int
+) -> None:
+    samplers = _samplers(_lengths(size), batch_size, True, world, epoch=epoch)
+    parts = [list(sampler) for sampler in samplers]
+    assert {len(part) for part in parts} == {-(-size // world)} == {len(sampler) for sampler in samplers}
+    counts = np.bincount([index for part in parts for index in part], minlength=size)
+    assert counts.min() >= 1
+    assert counts.max() <= counts.min() + 1
+    assert counts.sum() - size < world
+
+
+@given(_SIZES, _WORLDS, st.integers(0, 3), st.integers(0, 3))
+def test_order_is_decided_by_seed_and_epoch(size: int, world: int, seed: int, epoch: int) -> None:
+    first, again = ([list(s) for s in _samplers(_lengths(size), 4, True, world, seed, epoch)] for _ in range(2))
+    assert first == again
+
+
+def test_order_changes_with_epoch_and_seed() -> None:
+    lengths = _lengths(200)
+    orders = {tuple(_samplers(lengths, 8, True, 1, seed, epoch)[0]) for seed in range(3) for epoch in range(3)}
+    assert len(orders) == 9
+
+
+@pytest.mark.parametrize("length", [0, 7])
+def test_equal_lengths_meet_others_each_epoch(length: int) -> None:
+    lengths = np.full(64, length)
+    batches = {frozenset(list(_samplers(lengths, 8, True, 1, epoch=epoch)[0])[:8]) for epoch in range(10)}
+    assert len(batches) == 10
+
+
+@pytest.mark.parametrize("world", [1, 3])
+def test_batches_have_similar_lengths(world: int) -> None:
+    lengths = _lengths(3000)
+    spreads = []
+    for sampler in _samplers(lengths, 16, True, world):
+        own = lengths[list(sampler)]
+        blocks = own[: len(own) // 16 * 16].reshape(-1, 16)
+        spreads.append(np.ptp(blocks, axis=1).mean())
+    by_chance = np.ptp(lengths[:2992].reshape(-1, 16), axis=1).mean()
+    assert max(spreads) < by_chance / 8
+
+
+def test_processes_work_on_similar_lengths_at_the_same_time() -> None:
+    lengths = _lengths(3000)
+    longest = [lengths[list(sampler)][:992].reshape(-1, 16).max(1) for sampler in _samplers(lengths, 16, True, 3)]
+    assert np.ptp(longest, axis=0).mean() < 20
+
+
+def test_batches_come_in_no_order_of_length() -> None:
+    lengths = _lengths(3200)
+    longest = lengths[list(_samplers(lengths, 16, True, 1)[0])].reshape(-1, 16).max(1)
+    assert abs(np.corrcoef(longest, np.arange(len(longest)))[0, 1]) < 0.3
+
+
+def test_evaluation_is_sorted() -> None:
+    lengths = _lengths(100)
+    assert (np.diff(lengths[list(_samplers(lengths, 8, False, 1)[0])]) >= 0).all()
+
+
+def test_without_processes_it_is_alone() -> None:
+    sampler = LengthBucketSampler(_lengths(10), 4, True)
+    assert (sampler.num_replicas, sampler.rank) == (1, 0)
+    assert sorted(sampler) == list(range(10))

@@ -1,0 +1,71 @@
+"""What the tests of the layers share: the cells, random numbers of their own, distances relative to the norm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from rnn_lightning.layers import GRU, LSTM, RNN, RecurrentLayer
+from rnn_lightning.layers.padding import valid_steps
+
+Module = TypeVar("Module", bound=nn.Module)
+
+CELLS: dict[str, Callable[[int, int], RecurrentLayer]] = {
+    "tanh": RNN,
+    "relu": partial(RNN, nonlinearity="relu"),
+    "lstm": LSTM,
+    "gru": GRU,
+}
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
+
+
+def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def randomised(module: Module, seed: int = 0, dtype: torch.dtype = torch.float64) -> Module:
+    """All parameters drawn anew, biases too: those that are zero would hide mistakes."""
+    module = module.to(dtype)
+    for index, parameter in enumerate(module.parameters()):
+        parameter.data = 0.5 * random(*parameter.shape, seed=1000 * seed + index, dtype=dtype)
+    return module
+
+
+def flat(state: Iterable) -> list[Tensor]:
+    """All tensors of a layer's or a stack's state, in order."""
+    return [state] if isinstance(state, Tensor) else [tensor for part in state for tensor in flat(part)]
+
+
+def mapped(function: Callable[[Tensor], Tensor], state: Iterable) -> tuple:
+    """The same function of each tensor of a layer's or a stack's state."""
+    return tuple(function(part) if isinstance(part, Tensor) else mapped(function, part) for part in state)
+
+
+def with_nan_padding(x: Tensor, lengths: Tensor) -> Tensor:
+    return x.masked_fill(~valid_steps(lengths, x.size(1)).unsqueeze(-1), torch.nan)
+
+
+def projection(tensors: Sequence[Tensor]) -> Tensor:
+    """A random weighted sum: its gradient sees every number. A longer tensor's first steps have the same weights."""
+    weights = [random(1000, seed=k)[: tensor.numel()].to(tensor.dtype) for k, tensor in enumerate(tensors)]
+    return torch.stack([tensor.flatten() @ w for tensor, w in zip(tensors, weights, strict=True)]).sum()
+
+
+def gradients(of: Tensor, sources: Iterable[Tensor]) -> list[Tensor]:
+    """Zero where a result, as that of an empty sequence, does not depend on a source."""
+    sources = list(sources)
+    if not of.requires_grad:
+        return [torch.zeros_like(source) for source in sources]
+    return list(torch.autograd.grad(of, sources, allow_unused=True, materialize_grads=True))
+
+
+def assert_close(found: Sequence[Tensor], wanted: Sequence[Tensor], tolerance: float) -> None:
+    """Holds the distance of all tensors together to `tolerance` times the norm; NaN fails."""
+    assert [t.shape for t in found] == [t.shape for t in wanted]
+    found_numbers, wanted_numbers = (torch.cat([t.detach().flatten() for t in side]) for side in (found, wanted))
+    distance, norm = (found_numbers - wanted_numbers).norm(), wanted_numbers.norm()
+    assert distance <= tolerance * norm, f"distance {distance:.1e}, norm {norm:.1e}"

@@ -1,0 +1,176 @@
+"""Each cell by itself: its equations, its gradient, its parameters and their initial values."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from rnn_lightning.layers import GRU, LSTM, RNN, make_head
+from tests.layers import reference
+from tests.layers.helpers import CELLS, assert_close, random, randomised
+
+IN_NUMPY = {
+    "tanh": reference.rnn,
+    "relu": partial(reference.rnn, activation=reference.relu),
+    "lstm": reference.lstm,
+    "gru": reference.gru,
+}
+
+
+@pytest.mark.parametrize("given_state", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_layer_agrees_with_its_equations_in_numpy(cell: str, given_state: bool) -> None:
+    layer = randomised(CELLS[cell](3, 5))
+    x, lengths = random(4, 7, 3, seed=1), torch.tensor([7, 0, 4, 1])
+    state = layer.initial_state(x)
+    if given_state:
+        state = tuple(random(4, 5, seed=2 + k) for k in range(len(state)))
+    output, final = layer(x, lengths, state if given_state else None)
+    weights = {name: parameter.detach().numpy() for name, parameter in layer.named_parameters()}
+    for row, length in enumerate(lengths.tolist()):
+        row_state = tuple(tensor[row].numpy() for tensor in state)
+        wanted_output, wanted_final = IN_NUMPY[cell](x[row, :length].numpy(), row_state, weights)
+        assert_close([output[row, :length]], [torch.from_numpy(wanted_output)], 1e-12)
+        assert_close([tensor[row] for tensor in final], [torch.from_numpy(tensor) for tensor in wanted_final], 1e-12)
+        assert not output[row, length:].any()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_step_agrees_with_its_equations_in_numpy(cell: str) -> None:
+    layer = randomised(CELLS[cell](3, 5))
+    x_t, state = random(1, 3, seed=1), tuple(random(1, 5, seed=2 + k) for k in range(layer.num_states))
+    output, final = layer.step(x_t, state)
+    weights = {name: parameter.detach().numpy() for name, parameter in layer.named_parameters()}
+    wanted_output, wanted_final = IN_NUMPY[cell](x_t.numpy(), tuple(tensor[0].numpy() for tensor in state), weights)
+    wanted = [torch.from_numpy(array) for array in (wanted_output, *wanted_final)]
+    assert_close([output, *(tensor[0] for tensor in final)], wanted, 1e-12)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradient_agrees_with_finite_differences(cell: str) -> None:
+    layer = randomised(CELLS[cell](2, 3))
+    lengths = torch.tensor([4, 0, 2])
+    names = [name for name, _ in layer.named_parameters()]
+
+    def call(x: torch.Tensor, *rest: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        state, weights = rest[: layer.num_states], rest[layer.num_states :]
+        output, final = torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (x, lengths, state))
+        return output, *final
+
+    x, state = random(3, 4, 2, seed=1), [random(3, 3, seed=2 + k) for k in range(layer.num_states)]
+    inputs = [x, *state, *(parameter.detach() for parameter in layer.parameters())]
+    assert torch.autograd.gradcheck(call, [tensor.requires_grad_() for tensor in inputs])
+
+
+@pytest.mark.parametrize(
+    ("module", "count"),
+    [
+        (nn.Sequential(RNN(3, 8), make_head(8, 1)), 105),
+        (LSTM(3, 8), 384),
+        # The reset gate multiplies the recurrent part after its matrix product, bias included: that bias merges with
+        # no other, so the candidate has two.
+        (GRU(3, 8), 3 * (24 + 64 + 8) + 8),
+    ],
+)
+def test_there_are_as_many_parameters_as_the_equations_say(module: nn.Module, count: int) -> None:
+    assert sum(parameter.numel() for parameter in module.parameters()) == count
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_each_recurrent_block_is_orthogonal_by_itself(cell: str) -> None:
+    for block in CELLS[cell](3, 16).double().weight_hidden.split(16):
+        assert_close([block @ block.T], [torch.eye(16, dtype=torch.float64)], 1e-6)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_each_input_block_fills_the_bounds_of_xavier(cell: str) -> None:
+    input_size, hidden_size = 64, 32
+    bound = math.sqrt(6 / (input_size + hidden_size))
+    for block in CELLS[cell](input_size, hidden_size).weight_input.split(hidden_size):
+        assert 0.95 * bound < block.abs().max() <= bound
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_biases_are_zero_but_the_forget_gates_which_is_one_in_total(cell: str) -> None:
+    layer = CELLS[cell](3, 4)
+    biases = {name: parameter.tolist() for name, parameter in layer.named_parameters() if parameter.dim() == 1}
+    assert (
+        biases
+        == {
+            "tanh": {"bias": [0.0] * 4},
+            "relu": {"bias": [0.0] * 4},
+            "lstm": {"bias": [0.0] * 4 + [1.0] * 4 + [0.0] * 8},
+            "gru": {"bias": [0.0] * 12, "bias_candidate": [0.0] * 4},
+        }[cell]
+    )
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(("sizes", "message"), [((0, 4), "input_size is 0"), ((3, -1), "hidden_size is -1")])
+def test_size_below_one_is_refused(cell: str, sizes: tuple[int, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CELLS[cell](*sizes)
+
+
+def test_unknown_nonlinearity_is_refused() -> None:
+    with pytest.raises(ValueError, match="nonlinearity is 'sigmoid', not one of tanh, relu"):
+        RNN(3, 4, nonlinearity="sigmoid")
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    ("shape", "lengths", "message"),
+    [
+        ((2, 5), None, r"x must be \(B, T, 3\); it is \(2, 5\)"),
+        ((2, 5, 4), None, r"x must be \(B, T, 3\); it is \(2, 5, 4\)"),
+        ((2, 5, 3), [5, 4, 3], r"lengths must be \(2,\), one for each sequence; it is \(3,\)"),
+        ((1, 5, 3), [5, 4, 3], r"lengths must be \(1,\), one for each sequence; it is \(3,\)"),
+        ((2, 5, 3), [[5, 4]], r"lengths must be \(2,\), one for each sequence; it is \(1, 2\)"),
+    ],
+)
+def test_wrong_shape_of_x_or_lengths_is_refused(cell: str, shape: tuple, lengths: list | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CELLS[cell](3, 4)(torch.zeros(shape), None if lengths is None else torch.tensor(lengths))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("shape", [(2, 5), (2, 1, 3), (3,)])
+def test_step_refuses_what_is_not_one_step(cell: str, shape: tuple) -> None:
+    with pytest.raises(ValueError, match=r"x_t must be \(B, 3\); it is"):
+        CELLS[cell](3, 4).step(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("shape", [(3, 4), (2, 5), (1, 2, 4)])
+def test_state_of_another_shape_is_refused_by_forward_and_step(cell: str, shape: tuple) -> None:
+    layer, x = CELLS[cell](3, 4), torch.zeros(2, 5, 3)
+    state = tuple(torch.zeros(shape) for _ in range(layer.num_states))
+    for call in (partial(layer, x, None), partial(layer.step, x[:, 0])):
+        with pytest.raises(ValueError, match=r"has shapes \[\(2, 4\).*\]; it was given \[\("):
+            call(state)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_state_with_another_number_of_tensors_is_refused(cell: str) -> None:
+    layer = CELLS[cell](3, 4)
+    with pytest.raises(ValueError, match="it was given"):
+        layer(torch.zeros(2, 5, 3), None, (torch.zeros(2, 4),) * (layer.num_states + 1))
+
+
+def test_head_is_a_linear_map_after_what_was_asked_for() -> None:
+    def kinds(**options: object) -> list[type]:
+        return [type(part) for part in make_head(8, 3, **options)]
+
+    assert kinds() == [nn.Linear]
+    assert kinds(dropout=0.5, batch_norm=True) == [nn.BatchNorm1d, nn.Dropout, nn.Linear]
+    assert make_head(8, 3)(torch.zeros(2, 8)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, math.nan])
+def test_head_refuses_a_dropout_that_is_no_share(dropout: float) -> None:
+    with pytest.raises(ValueError, match=f"dropout is {dropout}; it must be at least 0 and below 1"):
+        make_head(8, 1, dropout=dropout)

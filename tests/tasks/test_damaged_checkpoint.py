@@ -1,0 +1,142 @@
+"""A file that is no whole checkpoint is refused in one line, and never run."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rnn_lightning import load
+from rnn_lightning.tasks.base import CHECKPOINT_KEY
+from tests.tasks.helpers import feature_model, saved, text_model
+
+
+class _Malicious:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.folder),)
+
+
+def _zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("notes.txt", "no checkpoint")
+
+
+OTHER_FILES: dict[str, Callable[[Path], Any]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("hello\n"),
+    "line of numbers": lambda path: path.write_text("0123456789" * 20),
+    "image": lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256))),
+    "pickle": lambda path: path.write_bytes(pickle.dumps({"state_dict": {}})),
+    "pickle of a class": lambda path: path.write_bytes(pickle.dumps(Path("x"))),
+    "zip": _zip,
+    "tensor": lambda path: torch.save(torch.ones(3), path),
+    "weights alone": lambda path: torch.save(feature_model().state_dict(), path),
+    "foreign checkpoint": lambda path: torch.save({"state_dict": {}, "hyper_parameters": {}}, path),
+    "list": lambda path: torch.save([1, 2], path),
+}
+
+
+def _refused(path: Path) -> str:
+    with pytest.raises(ValueError, match="checkpoint") as error:
+        load(path)
+    assert type(error.value) is ValueError
+    assert "\n" not in str(error.value)
+    assert str(path) in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("kind", OTHER_FILES)
+def test_another_file_is_no_checkpoint(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.ckpt"
+    OTHER_FILES[kind](path)
+    assert f"{path} is not a checkpoint" in _refused(path)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.9999])
+@pytest.mark.parametrize("make", [feature_model, text_model])
+def test_a_file_that_was_cut_off_is_refused(make: Callable[[], Any], share: float, tmp_path: Path) -> None:
+    path = saved(make(), tmp_path / "model.ckpt")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    assert "is not a checkpoint, or is damaged" in _refused(path)
+
+
+@pytest.mark.parametrize("missing", ["nowhere.ckpt", "run"])
+def test_a_missing_file_is_named(missing: str, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    path = tmp_path / missing
+    wanted = path / "checkpoints" / "best.ckpt" if missing == "run" else path
+    assert _refused(path) == f"there is no checkpoint {wanted}"
+
+
+@pytest.mark.parametrize("write", ["pickle", "torch", "inside a checkpoint"])
+def test_code_in_a_file_is_not_run(write: str, tmp_path: Path) -> None:
+    path, made = tmp_path / "model.ckpt", tmp_path / "made"
+    if write == "pickle":
+        path.write_bytes(pickle.dumps(_Malicious(made)))
+    elif write == "torch":
+        torch.save({CHECKPOINT_KEY: {}, "state_dict": _Malicious(made)}, path)
+    else:
+        checkpoint = torch.load(saved(feature_model(), path), weights_only=True)
+        torch.save({**checkpoint, "callbacks": {"x": _Malicious(made)}}, path)
+    assert "is not a checkpoint, or is damaged" in _refused(path)
+    assert not made.exists()
+    # The file is armed: whoever unpickles it without care does run it.
+    if write == "pickle":
+        pickle.loads(path.read_bytes())
+    else:
+        torch.load(path, weights_only=False)
+    assert made.is_dir()
+
+
+def _changed(path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    checkpoint = torch.load(path, weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, path)
+    return path
+
+
+def _other_encoder_version(checkpoint: dict[str, Any]) -> None:
+    state = json.loads(bytes(checkpoint["state_dict"]["_extra_state"].numpy()))
+    state["encoder"]["version"] = 99
+    content = bytearray(json.dumps(state), "utf-8")
+    checkpoint["state_dict"]["_extra_state"] = torch.frombuffer(content, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_other_encoder_version, "the model's text encoder has version 99, this rnn-lightning knows 1."),
+        (lambda c: c["hyper_parameters"].update(cell="lstmm"), "there is no recurrent layer 'lstmm'"),
+        (
+            lambda c: c["hyper_parameters"].update(hidden_size=5),
+            "Error(s) in loading state_dict for SequenceClassifier",
+        ),
+        (lambda c: c["hyper_parameters"].update(colour="red"), "unexpected keyword argument 'colour'"),
+        (lambda c: c[CHECKPOINT_KEY].update(task="Tagger"), "there is no task 'Tagger'"),
+        (lambda c: c["state_dict"].pop("head.0.bias"), "Error(s) in loading state_dict for SequenceClassifier"),
+    ],
+    ids=["text encoder", "cell", "sizes", "option", "task", "weights"],
+)
+def test_a_checkpoint_of_another_version_says_which(
+    change: Callable[[dict[str, Any]], None], message: str, tmp_path: Path
+) -> None:
+    path = _changed(saved(text_model(), tmp_path / "model.ckpt"), change)
+    with pytest.raises(ValueError, match="cannot be loaded") as error:
+        load(path)
+    text = str(error.value)
+    assert text.startswith("the checkpoint was written by rnn-lightning 0.")
+    assert message in text
+    assert "\n" not in text

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnn_lightning.batch import PAD, UNKNOWN, Truncate
+from rnn_lightning.text import TOKENIZER_VERSION, TextEncoder, encode_chunks, word_tokenizer
+
+
+def _tokens(text: str) -> list[str]:
+    """The words a text is split into."""
+    tokenizer = word_tokenizer()
+    normal = tokenizer.normalizer.normalize_str(text)
+    return [token for token, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("A Small MIRACLE", ["a", "small", "miracle"]),
+        ("ÄRGER Ça Σας", ["ärger", "ça", "σας"]),
+        ("Well... (no)!?", ["well", ".", ".", ".", "(", "no", ")", "!", "?"]),
+        ("good-looking 10/10", ["good", "-", "looking", "10", "/", "10"]),
+        ("one<br />two<br>three<BR/>four", ["one", "two", "three", "four"]),
+        ("a < b > c", ["a", "<", "b", ">", "c"]),
+        ("I don't; it’s the O'Neill's'", ["i", "don't", ";", "it’s", "the", "o'neill's", "'"]),
+        ("'quoted'", ["'", "quoted", "'"]),
+        ("電影很好看", ["電", "影", "很", "好", "看"]),
+        ("DVD版です ok", ["dvd", "版", "で", "す", "ok"]),
+        ("fun 😀👍", ["fun", "😀", "👍"]),
+        ("cafe\u0301", ["café"]),
+        (" \t\n\u00a0", []),
+        ("", []),
+        ("<pad> <unk>", ["<", "pad", ">", "<", "unk", ">"]),
+    ],
+)
+def test_splits(text: str, tokens: list[str]) -> None:
+    assert _tokens(text) == tokens
+
+
+def test_ids_follow_the_words() -> None:
+    encoder = TextEncoder(["the", "film", "!"])
+    assert encoder.encode(["The film, the FILM!", "", "<pad> <unk>"]) == [
+        [2, 3, UNKNOWN, 2, 3, 4],
+        [],
+        [UNKNOWN] * 6,
+    ]
+    assert encoder.vocab_size == 5
+
+
+def test_batch_is_padded_and_truncated() -> None:
+    encoder = TextEncoder(list("abcdefgh"), max_length=4, truncate="head_tail")
+    batch = encoder.batch(["a b c d e f g h", "h", ""])
+    assert batch.inputs.tolist() == [[2, 7, 8, 9], [9, PAD, PAD, PAD], [PAD] * 4]
+    assert batch.lengths.tolist() == [4, 1, 0]
+    assert batch.targets is None
+    assert batch.inputs.dtype == batch.lengths.dtype == torch.int64
+
+
+def test_batch_of_no_words() -> None:
+    batch = TextEncoder(["a"]).batch(["", " "])
+    assert batch.inputs.tolist() == [[PAD], [PAD]]
+    assert batch.lengths.tolist() == [0, 0]
+
+
+@given(st.lists(st.text(max_size=40), max_size=5))
+def test_any_text_has_an_encoding(texts: list[str]) -> None:
+    words = sorted({token for text in texts for token in _tokens(text)})
+    ids = TextEncoder(words).encode(texts)
+    assert [[words[i - 2] for i in row] for row in ids] == [_tokens(text) for text in texts]
+
+
+def test_texts_stay_in_order_over_many_chunks() -> None:
+    texts = ["a " * (i % 7) for i in range(5000)]
+    chunks = list(encode_chunks(word_tokenizer(["a"]), texts))
+    assert len(chunks) > 1
+    assert [len(ids) for chunk in chunks for ids in chunk] == [i % 7 for i in range(5000)]
+
+
+@pytest.mark.parametrize("max_length", [None, 7])
+@pytest.mark.parametrize("truncate", ["head", "tail", "head_tail"])
+def test_state_makes_the_same_encoder(max_length: int | None, truncate: Truncate) -> None:
+    encoder = TextEncoder(["don't", "電", "😀", '"'], max_length, truncate)
+    again = TextEncoder.from_state(json.loads(json.dumps(encoder.state())))
+    assert again == encoder
+    assert hash(again) == hash(encoder)
+    text = 'I DON\'T "know" 電影 😀' * 3
+    assert torch.equal(again.batch([text]).inputs, encoder.batch([text]).inputs)
+
+
+def test_encoders_differ() -> None:
+    encoder = TextEncoder(["a", "b"], 5, "tail")
+    for other in (TextEncoder(["b", "a"], 5, "tail"), TextEncoder(["a", "b"], 6, "tail"), TextEncoder(["a", "b"], 5)):
+        assert other != encoder
+    assert encoder != "encoder"
+
+
+def test_state_of_another_version_is_refused() -> None:
+    state = {**TextEncoder(["a"]).state(), "version": TOKENIZER_VERSION + 1}
+    with pytest.raises(ValueError, match=f"version {TOKENIZER_VERSION + 1}, this rnn-lightning knows"):
+        TextEncoder.from_state(state)
