@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 import sys
@@ -52,12 +53,16 @@ def command(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Command:
 
     def run(*argv: object) -> Result:
         capsys.readouterr()
+        own_log = logging.getLogger("rnn_lightning")
+        own_log.handlers.clear()  # those of an earlier call write to where standard error was then
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("default")
             try:
                 code = main([str(word) for word in argv])
             except SystemExit as stop:  # --help and --print_config end so
                 code = int(stop.code or 0)
+        own_log.handlers.clear()
+        own_log.setLevel(logging.NOTSET)
         out, err = capsys.readouterr()
         shown = [w for w in seen if not issubclass(w.category, (DeprecationWarning, PendingDeprecationWarning))]
         return Result(code, out, err + "".join(warnings.formatwarning(*_where(w)) for w in shown))
@@ -71,9 +76,9 @@ def installed(workplace: Path) -> Command:
     program = shutil.which("rnn-lightning", path=str(Path(sys.executable).parent))
     assert program is not None, "the package is not installed: pip install --editable ."
 
-    def run(*argv: object, given: str | None = None) -> Result:
+    def run(*argv: object, given: str | None = None, seconds: int = 300) -> Result:
         words = [program, *map(str, argv)]
-        return _run(words, given)
+        return _run(words, given, seconds)
 
     return run
 
@@ -121,9 +126,9 @@ def _where(warning: warnings.WarningMessage) -> tuple[Any, ...]:
     return warning.message, warning.category, warning.filename, warning.lineno
 
 
-def _run(words: list[str], given: str | None = None) -> Result:
+def _run(words: list[str], given: str | None = None, seconds: int = 300) -> Result:
     done = subprocess.run(
-        words, check=False, input=given, capture_output=True, text=True, encoding="utf-8", timeout=300
+        words, check=False, input=given, capture_output=True, text=True, encoding="utf-8", timeout=seconds
     )
     return Result(done.returncode, done.stdout, done.stderr)
 

@@ -1,15 +1,15 @@
-"""Lightning's checkpoints and early stopping with the few options that people change."""
+"""Lightning's checkpoints, early stopping and progress bar, with the few options that people change."""
 
 from __future__ import annotations
 
-from typing import Literal, final
+from typing import Any, Literal, final
 
-from lightning.pytorch import callbacks
+from lightning.pytorch import LightningModule, Trainer, callbacks
 
 
 @final
 class Checkpoint(callbacks.ModelCheckpoint):
-    """Keeps the best checkpoint of a run as checkpoints/best.ckpt and the newest as checkpoints/last.ckpt.
+    """Keeps the best checkpoint of a run as checkpoints/best.ckpt; the newest stands beside it as last.ckpt.
 
     Args:
         monitor: the logged quantity that decides which is best.
@@ -22,10 +22,20 @@ class Checkpoint(callbacks.ModelCheckpoint):
             monitor=monitor,
             mode=mode,
             save_top_k=1,
-            save_last=True,
             auto_insert_metric_name=False,
             enable_version_counter=False,
         )
+
+
+@final
+class LastCheckpoint(callbacks.ModelCheckpoint):
+    """Keeps the newest checkpoint of a run as checkpoints/last.ckpt.
+
+    Lightning's own `save_last` would keep only those that are the best so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(filename="last", save_top_k=1, enable_version_counter=False)
 
 
 @final
@@ -47,3 +57,20 @@ class EarlyStopping(callbacks.EarlyStopping):
         min_delta: float = 0.0,
     ) -> None:
         super().__init__(monitor=monitor, mode=mode, patience=patience, min_delta=min_delta)
+
+
+class ProgressBar(callbacks.RichProgressBar):
+    """A bar that is gone when its epoch is over: the epoch's line stays."""
+
+    def __init__(self) -> None:
+        super().__init__(leave=False)
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """What stands beside the bar; not the run's name, which the first line said."""
+        metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        """Counts epochs from 1, as the epochs' lines do; as wide as the validation's, so that the bar does not jump."""
+        return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}".ljust(len(self.validation_description))

@@ -21,6 +21,17 @@ from rnn_lightning.tasks.schedule import OneCycle
 _EACH_STEP = (OneCycle, OneCycleLR, CyclicLR)
 """Schedules that count steps; all others count epochs."""
 
+_CHOOSING = {
+    "--run": "Run whose checkpoint is taken: a folder, or the time of its start. The newest by default.",
+    "--ckpt_path": "Checkpoint to take: best (the default), last, a file or a run folder.",
+}
+_READING = {
+    "--text": "Text to predict; can be given again and again.",
+    "--file": "File with a text in each line; - is standard input.",
+    "--output": "File for the predictions, as JSON lines.",
+}
+"""Options of the verbs whose model comes from a checkpoint."""
+
 
 class Parser(LightningArgumentParser):
     """A parser that takes no abbreviations and explains a mistake in a line or two."""
@@ -154,12 +165,16 @@ class ScoreCommand(Command):
     """What scoring needs: data and a Trainer. The model comes from a checkpoint."""
 
     def __init__(self, verb: str, options: list[str]) -> None:
+        self._verb = verb
         super().__init__(verb, options, auto_configure_optimizers=False, save_config_callback=None)
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the Trainer's and the data's options, and none of a model."""
         parser.add_lightning_class_args(self.trainer_class, "trainer")
         parser.set_defaults({"trainer.logger": False, "trainer.enable_checkpointing": False})
+        # Only to be shown: before the parser sees the words, these are taken from them.
+        for option, what in {**_CHOOSING, **(_READING if self._verb == "predict" else {})}.items():
+            parser.add_argument(option, type=str | None, help=what)
         parser.add_lightning_class_args(self._datamodule_class, "data", subclass_mode=True, required=False)
 
     def _add_configure_optimizers_method_to_model(self, subcommand: str | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rnn_lightning import registry
 from rnn_lightning.cli import configs, runs
+from rnn_lightning.cli.app import ScoreCommand
 from rnn_lightning.cli.errors import UserError
 from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.loading import model_from, read_checkpoint
@@ -50,6 +51,8 @@ def choose(verb: str, options: list[str]) -> tuple[Chosen, list[str]]:
         UserError: there is no such checkpoint, or an option concerns the model.
         ValueError: the checkpoint cannot be loaded.
     """
+    if not {"-h", "--help"}.isdisjoint(options):
+        ScoreCommand(verb, ["--help"])  # prints it and ends, whether there is a run or not
     named: dict[str, str | None] = {}
     sections: list[dict[str, Any]] = []
     left: list[str] = []

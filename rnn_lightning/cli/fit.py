@@ -6,15 +6,16 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
+from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from rnn_lightning.callbacks.habits import LastCheckpoint, ProgressBar
 from rnn_lightning.callbacks.journal import Journal, say
 from rnn_lightning.callbacks.summary import Summary
 from rnn_lightning.cli import configs, runs
@@ -45,8 +46,9 @@ def fit(options: list[str]) -> int:
     with _run_folder(f"{architecture}-{task}") as run:
         say(f"Training {architecture} on {task}  ·  run {run}")
         _train(command, _trainer_in(run, command))
-    reads_text = getattr(command.model, "encoder", None) is not None
-    say(f"Next: rnn-lightning test  ·  rnn-lightning predict{' --text TEXT' if reads_text else ''}")
+    if command.config_init.checkpoint is not None:
+        reads_text = getattr(command.model, "encoder", None) is not None
+        say(f"Next: rnn-lightning test  ·  rnn-lightning predict{' --text TEXT' if reads_text else ''}")
     return 0
 
 
@@ -72,9 +74,11 @@ def _callbacks(command: FitCommand) -> list[Any]:
     config = command.config_init
     given = config.trainer.callbacks or []
     given = given if isinstance(given, list) else [given]
-    bar = [RichProgressBar(leave=False)] if sys.stdout.isatty() and not _has_bar(given) else []
-    habits = [habit for habit in (config.checkpoint, config.early_stopping) if habit is not None]
-    return [*given, *bar, *habits, Summary(), Journal()]
+    bar = [ProgressBar()] if sys.stdout.isatty() and not _has_bar(given) else []
+    checkpoints = [] if config.checkpoint is None else [config.checkpoint, LastCheckpoint()]
+    stopping = [] if config.early_stopping is None else [config.early_stopping]
+    summary = [] if config.trainer.enable_model_summary is False else [Summary()]
+    return [*given, *bar, *checkpoints, *stopping, *summary, Journal()]
 
 
 def _quiet(command: FitCommand) -> dict[str, Any]:
@@ -86,7 +90,8 @@ def _quiet(command: FitCommand) -> dict[str, Any]:
 
 def _has_bar(callbacks: Any) -> bool:
     return any(
-        isinstance(callback, ProgressBar) for callback in (callbacks if isinstance(callbacks, list) else [callbacks])
+        isinstance(callback, lightning_callbacks.ProgressBar)
+        for callback in (callbacks if isinstance(callbacks, list) else [callbacks])
     )
 
 
@@ -104,6 +109,9 @@ def _run_folder(name: str) -> Iterator[Path]:
         del os.environ[_RUN]
         if _is_first() and not (run / "checkpoints").is_dir() and not (run / "metrics.csv").is_file():
             shutil.rmtree(run, ignore_errors=True)
+            for folder in (run.parent, runs.ROOT):
+                with suppress(OSError):  # another run stands in it
+                    folder.rmdir()
 
 
 def _is_first() -> bool:

@@ -19,13 +19,14 @@ class TokenEmbedding(nn.Module):
         word_dropout: share of the tokens replaced by the unknown token, each time others.
 
     Raises:
-        ValueError: a size is not positive, or a dropout is outside [0, 1).
+        ValueError: a size is too small, or a dropout is outside [0, 1).
     """
 
     def __init__(self, vocab_size: int, embedding_size: int, dropout: float = 0.0, word_dropout: float = 0.0) -> None:
         super().__init__()
-        if embedding_size < 1:
-            raise ValueError(f"embedding_size is {embedding_size}; it must be at least 1")
+        for name, size, least in (("vocab_size", vocab_size, UNKNOWN + 1), ("embedding_size", embedding_size, 1)):
+            if size < least:
+                raise ValueError(f"{name} is {size}; it must be at least {least}")
         for name, share in (("embedding_dropout", dropout), ("word_dropout", word_dropout)):
             if not 0.0 <= share < 1.0:
                 raise ValueError(f"{name} is {share}; it must be at least 0 and below 1")

@@ -88,6 +88,10 @@ class SequenceTask(pl.LightningModule, ABC):
         self.encoder = facts.encoder
         self.build()
 
+    def configure_optimizers(self) -> Any:
+        """AdamW with the command's defaults; `--optimizer` puts another in its place."""
+        return torch.optim.AdamW(self.parameters(), lr=3e-3, weight_decay=0.01)
+
     def get_extra_state(self) -> Tensor:
         """Labels and text encoder as a tensor of JSON, which loads everywhere without unpickling code."""
         encoder = None if self.encoder is None else self.encoder.state()

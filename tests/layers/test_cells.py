@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from rnn_lightning.layers import GRU, LSTM, RNN, make_head
+from rnn_lightning.layers.init import orthogonal_blocks_
 from tests.layers import reference
 from tests.layers.helpers import CELLS, assert_close, random, randomised
 
@@ -84,6 +85,13 @@ def test_there_are_as_many_parameters_as_the_equations_say(module: nn.Module, co
 def test_each_recurrent_block_is_orthogonal_by_itself(cell: str) -> None:
     for block in CELLS[cell](3, 16).double().weight_hidden.split(16):
         assert_close([block @ block.T], [torch.eye(16, dtype=torch.float64)], 1e-6)
+
+
+def test_blocks_are_orthogonal_in_16_bits_too() -> None:
+    weight = torch.empty(32, 16, dtype=torch.bfloat16)
+    orthogonal_blocks_(weight, 16)
+    for block in weight.float().split(16):
+        assert_close([block @ block.T], [torch.eye(16)], 0.02)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -161,13 +169,22 @@ def test_state_with_another_number_of_tensors_is_refused(cell: str) -> None:
         layer(torch.zeros(2, 5, 3), None, (torch.zeros(2, 4),) * (layer.num_states + 1))
 
 
-def test_head_is_a_linear_map_after_what_was_asked_for() -> None:
-    def kinds(**options: object) -> list[type]:
-        return [type(part) for part in make_head(8, 3, **options)]
+@pytest.mark.parametrize(
+    ("options", "kinds"),
+    [
+        ({}, [nn.Linear]),
+        ({"dropout": 0.5}, [nn.Dropout, nn.Linear]),
+        ({"dropout": 0.5, "batch_norm": True}, [nn.BatchNorm1d, nn.Dropout, nn.Linear]),
+    ],
+)
+def test_head_is_a_linear_map_after_what_was_asked_for(options: dict, kinds: list[type]) -> None:
+    head = make_head(8, 3, **options)
+    assert all(isinstance(part, kind) for part, kind in zip(head, kinds, strict=True))
+    assert head(torch.zeros(2, 8)).shape == (2, 3)
 
-    assert kinds() == [nn.Linear]
-    assert kinds(dropout=0.5, batch_norm=True) == [nn.BatchNorm1d, nn.Dropout, nn.Linear]
-    assert make_head(8, 3)(torch.zeros(2, 8)).shape == (2, 3)
+
+def test_batch_of_one_goes_through_the_head_in_training() -> None:
+    assert make_head(8, 3, batch_norm=True).train()(random(1, 8, dtype=torch.float32)).isfinite().all()
 
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0, math.nan])
