@@ -1,8 +1,4 @@
-"""Does a recurrent layer keep the promises of `rnn_lightning.layers.base`?
-
-def test_my_layer():
-    check_layer(MyLayer, my_option=3)
-"""
+"""Does a recurrent layer keep the promises of `RecurrentLayer`? A test of it is `check_layer(MyLayer, my_option=3)`."""
 
 from __future__ import annotations
 
@@ -29,7 +25,7 @@ _Way = Callable[[RecurrentLayer, Tensor, State], tuple[Tensor, State]]
 def check_layer(layer_class: type[RecurrentLayer], **options: Any) -> None:
     """Holds a recurrent layer to the contract of `RecurrentLayer`, in double precision and in eval mode.
 
-    The global random numbers are left as they were.
+    Global random numbers go on as if nothing had been checked.
 
     Args:
         layer_class: the layer, built as `layer_class(input_size, hidden_size, **options)`.

@@ -70,15 +70,20 @@ def command(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     return run
 
 
+@pytest.fixture(scope="session")
+def program() -> str:
+    """The installed command, beside the Python that runs the tests."""
+    found = shutil.which("rnn-lightning", path=str(Path(sys.executable).parent))
+    assert found is not None, "the package is not installed: pip install --editable ."
+    return found
+
+
 @pytest.fixture
-def installed(workplace: Path) -> Command:
+def installed(workplace: Path, program: str) -> Command:
     """Runs the installed command as a process of its own, in the working directory of the test."""
-    program = shutil.which("rnn-lightning", path=str(Path(sys.executable).parent))
-    assert program is not None, "the package is not installed: pip install --editable ."
 
     def run(*argv: object, given: str | None = None, seconds: int = 300) -> Result:
-        words = [program, *map(str, argv)]
-        return _run(words, given, seconds)
+        return _run([program, *map(str, argv)], given, seconds)
 
     return run
 
@@ -133,9 +138,9 @@ def _run(words: list[str], given: str | None = None, seconds: int = 300) -> Resu
     return Result(done.returncode, done.stdout, done.stderr)
 
 
-PLUGIN = """
+PLUGIN = '''
 import torch
-from rnn_lightning import RecurrentLayer, SequenceClassifier, SyntheticSequences
+from rnn_lightning import RecurrentLayer, SequenceClassifier, SequenceTask, SyntheticSequences
 
 class Leaky(RecurrentLayer):
     def __init__(self, input_size, hidden_size, keep=0.5):
@@ -153,7 +158,42 @@ class LongSequences(SyntheticSequences):
 
 class SlowClassifier(SequenceClassifier):
     pass
-"""
+
+class MeanOfSteps(SequenceTask):
+    """A task with no recurrent layer, and hyper-parameters of its own."""
+
+    def __init__(self, bias: bool = True, input_size: int | None = None):
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        if input_size is not None:
+            self.build()
+
+    def sizes(self, facts):
+        return {"input_size": facts.input_size}
+
+    def build(self):
+        self.head = torch.nn.Linear(self.hparams["input_size"], 1, bias=self.hparams["bias"])
+
+    def forward(self, inputs, lengths=None):
+        return self.head(inputs.mean(1)).squeeze(1)
+
+    def predict_text(self, texts):
+        raise ValueError("this model reads no text")
+
+    def _score(self, name, batch):
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(self(batch.inputs), batch.targets.float())
+        self.log(name, loss, on_epoch=True, on_step=False, batch_size=len(batch.targets))
+        return loss
+
+    def training_step(self, batch, batch_idx):
+        return self._score("train_loss", batch)
+
+    def validation_step(self, batch, batch_idx):
+        self._score("val_loss", batch)
+
+    def test_step(self, batch, batch_idx):
+        self._score("test_loss", batch)
+'''
 _ENTRY_POINTS = """
 [rnn_lightning.layers]
 leaky = leaky_rnn:Leaky
@@ -162,6 +202,7 @@ lstm = leaky_rnn:Leaky
 LongSequences = leaky_rnn:LongSequences
 [rnn_lightning.tasks]
 SlowClassifier = leaky_rnn:SlowClassifier
+MeanOfSteps = leaky_rnn:MeanOfSteps
 """
 
 

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.utilities import rank_zero_only
 
 from rnn_lightning.callbacks.habits import Checkpoint, EarlyStopping
@@ -35,11 +36,10 @@ class Journal(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prints why the training ended early, where it did, and what was best."""
         stopping = _find(trainer, EarlyStopping)
-        if stopping is not None and stopping.stopped_epoch > 0:
-            say(
-                f"Stopped early after epoch {stopping.stopped_epoch + 1}: "
-                f"{stopping.monitor} has not improved for {stopping.patience} epochs."
-            )
+        if stopping is not None and stopping.stopping_reason is not EarlyStoppingReason.NOT_STOPPED:
+            finite = stopping.stopping_reason is not EarlyStoppingReason.NON_FINITE_METRIC
+            why = f"has not improved for {stopping.patience} epochs" if finite else "is no finite number"
+            say(f"Stopped early after epoch {stopping.stopped_epoch + 1}: {stopping.monitor} {why}.")
         checkpoint = _find(trainer, Checkpoint)
         if checkpoint is None or checkpoint.best_model_score is None:
             return

@@ -66,6 +66,8 @@ def _run(verb: str, options: list[str]) -> int:
     from rnn_lightning.cli.configs import expand
 
     options = expand(options)
+    # Read when torch is loaded: with a neighbour on a core, threads that wait by spinning take several times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from rnn_lightning.cli.process import set_up
 
     set_up()

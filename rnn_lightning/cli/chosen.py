@@ -81,8 +81,9 @@ def _find(verb: str, named: dict[str, str | None], sections: list[dict[str, Any]
     if file is not None and run_name is not None:
         raise UserError(f"--run {run_name} and --ckpt_path {checkpoint_name} both name a checkpoint: give one of them")
     if file is not None and not file.is_dir():
-        run = file.resolve().parents[1]
-        return file, run if (run / runs.CONFIG).is_file() else None, f"the checkpoint {file}"
+        folder = file.resolve().parent
+        in_run = folder.name == runs.BEST.parent.name and (folder.parent / runs.CONFIG).is_file()
+        return file, folder.parent if in_run else None, f"the checkpoint {file}"
     part = checkpoint_name if file is None and checkpoint_name else "best"
     if file is not None or run_name is not None:
         run = runs.find(str(file or run_name))
@@ -96,11 +97,12 @@ def _find(verb: str, named: dict[str, str | None], sections: list[dict[str, Any]
 def _newest(verb: str, sections: list[dict[str, Any]]) -> Path:
     architecture, task = None, None
     for section in sections:
-        if "cell" in ((section.get("model") or {}).get("init_args") or {}):
-            architecture = runs.architecture(section["model"])
-        data = (section.get("data") or {}).get("class_path")
-        if data is not None:
-            task = registry.resolve("data", data.rpartition(".")[2]).name
+        model, data = section.get("model"), section.get("data")
+        if isinstance(model, dict) and "cell" in (model.get("init_args") or {}):
+            architecture = runs.architecture(model)
+        name = data.get("class_path") if isinstance(data, dict) else data
+        if name is not None:
+            task = registry.resolve("data", name.rpartition(".")[2]).name
     run = runs.newest(architecture, task)
     if run is None:
         kind = "-".join(word for word in (architecture, task) if word)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,8 @@ def _wrong_value(complaint: str, key: str, options: list[str]) -> str:
     given = re.search(r"Got value: (.*)", complaint) or re.search(r"Given value: (.*)", complaint)
     value = given[1] if given else ""
     subject = f"{_place(key.rpartition('.')[2], options)}{key}"
-    if match := re.search(r"typing\.Literal\[(.*?)\]", complaint):
-        allowed = re.findall(r"'([^']*)'", match[1])
+    if literals := re.findall(r"typing\.Literal\[(.*?)\]", complaint):
+        allowed = list(dict.fromkeys(word.strip("'") for literal in literals for word in literal.split(", ")))
         return f"{subject} is '{value}', not one of {', '.join(allowed)}{did_you_mean(value, allowed)}"
     named = re.findall(r"Expected (?:a )?<class '(\w+)'>", complaint.rpartition("Parser key")[2])
     kinds = [_KINDS[kind] for kind in dict.fromkeys(named) if kind in _KINDS]
@@ -85,11 +86,16 @@ def _place(word: str, options: list[str]) -> str:
     ):
         return ""
     for flag, value in reversed(pairs):
-        if flag == "--config" and value is not None and Path(value).is_file():
+        if flag == "--config" and value is not None and not _is_written_out(value):
             for number, line in enumerate(Path(value).read_text("utf-8").splitlines(), 1):
                 if re.search(rf"(^|\W){re.escape(word)}($|\W)", line.partition("#")[0]):
                     return f"{value}, line {number}: "
     return ""
+
+
+def _is_written_out(config: str) -> bool:
+    """Whether a config is not a path but its own content, as the verbs pass on what they took from one."""
+    return config.startswith("{")
 
 
 def _destinations(parser: ArgumentParser) -> list[str]:
@@ -104,9 +110,10 @@ def _class_of(section: str, options: list[str]) -> type[Any] | None:
     for flag, value in configs.pairs(options):
         if flag in (f"--{section}", f"--{section}.class_path"):
             name = value or name
-        elif flag == "--config" and value is not None and Path(value).is_file():
-            content = configs.read(Path(value)).get(section)
-            name = content.get("class_path", name) if isinstance(content, dict) else name
+        elif flag == "--config" and value is not None:
+            content = (json.loads(value) if _is_written_out(value) else configs.read(Path(value))).get(section)
+            chosen = content.get("class_path") if isinstance(content, dict) else content
+            name = chosen if isinstance(chosen, str) else name
     return _classes(section).get(name.rpartition(".")[2])
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.loggers import CSVLogger
@@ -20,6 +21,8 @@ from rnn_lightning.callbacks.journal import Journal, say
 from rnn_lightning.callbacks.summary import Summary
 from rnn_lightning.cli import configs, runs
 from rnn_lightning.cli.app import FitCommand
+from rnn_lightning.cli.errors import UserError
+from rnn_lightning.registry import did_you_mean
 from rnn_lightning.tasks.loading import read_checkpoint
 
 _RUN = "RNN_LIGHTNING_RUN"
@@ -53,7 +56,19 @@ def fit(options: list[str]) -> int:
 
 
 def _train(command: FitCommand, trainer: Trainer) -> None:
-    trainer.fit(command.model, datamodule=command.datamodule, ckpt_path=command.config.ckpt_path, weights_only=True)
+    try:
+        trainer.fit(command.model, datamodule=command.datamodule, ckpt_path=command.config.ckpt_path, weights_only=True)
+    except (MisconfigurationException, RuntimeError) as error:
+        # The two that watch a quantity miss it in the first epoch, each in its own way.
+        measured = list(trainer.callback_metrics)
+        for section in ("checkpoint", "early_stopping"):
+            watched = getattr(command.config_init[section], "monitor", None)
+            if measured and watched is not None and watched not in measured:
+                raise UserError(
+                    f"{section}.monitor is '{watched}', which is not measured; there are {', '.join(measured)}"
+                    f"{did_you_mean(watched, measured)}"
+                ) from error
+        raise
 
 
 def _trainer_in(run: Path, command: FitCommand) -> Trainer:
@@ -103,11 +118,16 @@ def _run_folder(name: str) -> Iterator[Path]:
         return
     run = runs.create(name) if _is_first() else runs.ROOT / name / "elsewhere"
     os.environ[_RUN] = str(run)
+    mistaken = False
     try:
         yield run
+    except UserError:
+        mistaken = True
+        raise
     finally:
         del os.environ[_RUN]
-        if _is_first() and not (run / "checkpoints").is_dir() and not (run / "metrics.csv").is_file():
+        nothing = not (run / "checkpoints").is_dir() and (mistaken or not (run / "metrics.csv").is_file())
+        if nothing and _is_first():
             shutil.rmtree(run, ignore_errors=True)
             for folder in (run.parent, runs.ROOT):
                 with suppress(OSError):  # another run stands in it

@@ -45,7 +45,12 @@ def _how_many(trainer: object, datamodule: object, verb: str) -> int:
 
 def _keep(path: Path, content: dict[str, object]) -> None:
     """Writes JSON under a temporary name and moves it into place, so that no half of it is ever seen."""
-    path.parent.mkdir(exist_ok=True)
     unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-    os.replace(unfinished, path)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        unfinished.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -130,7 +130,10 @@ class SequenceTask(pl.LightningModule, ABC):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the task, and the packages that a reader of the checkpoint needs."""
         task = type(self).__name__
-        needed = {registry.distribution("tasks", task), registry.distribution("layers", self.hparams["cell"])} - {None}
+        needed = {
+            registry.distribution("tasks", task),
+            registry.distribution("layers", self.hparams.get("cell", "")),
+        } - {None}
         checkpoint[CHECKPOINT_KEY] = {
             "task": task,
             "plugins": sorted(str(name) for name in needed),

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassF1Score
 from torchmetrics.utilities.data import dim_zero_cat
 
@@ -24,6 +24,31 @@ class AUROC(MulticlassAUROC):
         if counts.min() == 0:
             return torch.tensor(torch.nan)
         return super().compute()
+
+
+class MeanLoss(Metric):
+    """The mean over all sequences, from the batches' means.
+
+    Lightning's own mean over processes is off where they do not have equally many: it cuts the average count off to a
+    whole number. That of torchmetrics ignores either the weights or what is NaN.
+    """
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), "sum")
+        self.add_state("count", torch.tensor(0), "sum")
+
+    def update(self, loss: Tensor, count: int) -> None:
+        """Adds a batch: the mean loss of its sequences, and how many they are."""
+        self.total += loss * count
+        self.count += count
+
+    def compute(self) -> Tensor:
+        """The mean."""
+        return self.total / self.count
 
 
 def classification_metrics(prefix: str, num_classes: int) -> MetricCollection:

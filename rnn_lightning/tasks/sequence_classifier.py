@@ -17,7 +17,7 @@ from torchmetrics import MetricCollection
 from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.layers import Pooling, PoolingName, RecurrentStack, TokenEmbedding, make_head
 from rnn_lightning.tasks.base import SequenceTask, layer_maker
-from rnn_lightning.tasks.metrics import classification_metrics, regression_metrics
+from rnn_lightning.tasks.metrics import MeanLoss, classification_metrics, regression_metrics
 
 
 class Prediction(NamedTuple):
@@ -110,6 +110,7 @@ class SequenceClassifier(SequenceTask):
         make = classification_metrics if num_classes else regression_metrics
         self.val_metrics: MetricCollection = make("val_", num_classes)
         self.test_metrics: MetricCollection = make("test_", num_classes)
+        self.val_loss, self.test_loss = MeanLoss(), MeanLoss()
 
     def _network(self, vocab_size: int | None, input_size: int | None, num_classes: int) -> dict[str, nn.Module]:
         h = self.hparams
@@ -164,24 +165,25 @@ class SequenceClassifier(SequenceTask):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a training batch; its mean over the epoch is logged as train_loss."""
         loss = self.loss(self(batch.inputs, batch.lengths), _targets(batch))
-        self._log_loss("train_loss", loss, batch)
+        # Summed by sequences over all batches and processes, and brought together once an epoch.
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.lengths), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to val_loss and to the epoch's metrics."""
-        self._evaluate("val_loss", self.val_metrics, batch)
+        self._evaluate(self.val_loss, self.val_metrics, batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to test_loss and to the epoch's metrics."""
-        self._evaluate("test_loss", self.test_metrics, batch)
+        self._evaluate(self.test_loss, self.test_metrics, batch)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the metrics of all validation sequences together."""
-        self._log_metrics(self.val_metrics)
+        self._log_metrics("val_loss", self.val_loss, self.val_metrics)
 
     def on_test_epoch_end(self) -> None:
         """Logs the metrics of all test sequences together."""
-        self._log_metrics(self.test_metrics)
+        self._log_metrics("test_loss", self.test_loss, self.test_metrics)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[Prediction] | list[Estimate]:
         """A prediction for each sequence of the batch."""
@@ -225,21 +227,18 @@ class SequenceClassifier(SequenceTask):
         self.train(was_training)
         return [found[index] for index in range(len(texts))]
 
-    def _evaluate(self, name: str, metrics: MetricCollection, batch: Batch) -> None:
+    def _evaluate(self, loss: MeanLoss, metrics: MetricCollection, batch: Batch) -> None:
         logits = self(batch.inputs, batch.lengths)
         targets = _targets(batch)
-        self._log_loss(name, self.loss(logits, targets), batch)
+        loss.update(self.loss(logits, targets), len(batch.lengths))
         metrics.update(self.probabilities(logits) if self.hparams["num_classes"] else logits, targets)
 
-    def _log_loss(self, name: str, loss: Tensor, batch: Batch) -> None:
-        # Summed by sequences over all batches and processes, and brought together once an epoch.
-        self.log(name, loss, on_step=False, on_epoch=True, batch_size=len(batch.lengths), sync_dist=True)
-
-    def _log_metrics(self, metrics: MetricCollection) -> None:
-        for name, value in metrics.compute().items():
-            if not torch.isnan(value):
-                # The same in every process already; said again, since Lightning cannot know.
-                self.log(name, value, sync_dist=True)
+    def _log_metrics(self, name: str, loss: MeanLoss, metrics: MetricCollection) -> None:
+        known = {key: value for key, value in metrics.compute().items() if not torch.isnan(value)}
+        for key, value in {name: loss.compute(), **known}.items():
+            # The same in every process already; said again, since Lightning cannot know.
+            self.log(key, value, sync_dist=True)
+        loss.reset()
         metrics.reset()
 
 

@@ -96,7 +96,7 @@ def test_another_optimiser_takes_its_own_options(workplace: object) -> None:
         (("--trainer.max_steps=7",), 7),
         (("--trainer.limit_train_batches=3",), 6),
     ],
-    ids=str,
+    ids=["default", "batch size", "accumulation", "max_steps", "limit"],
 )
 def test_one_cycle_is_as_long_as_the_training(workplace: object, options: tuple[str, ...], steps: int) -> None:
     spy, trainer = _trained("--lr_scheduler=OneCycle", "--lr_scheduler.warmup=0.5", *options)
@@ -119,8 +119,8 @@ def test_other_schedules_count_epochs(workplace: object) -> None:
 
 def test_a_schedule_can_follow_a_measurement(workplace: object) -> None:
     plateau = ("--lr_scheduler=ReduceLROnPlateau", "--lr_scheduler.monitor=val_loss", "--lr_scheduler.patience=0")
-    spy, _ = _trained(*plateau, "--lr_scheduler.threshold=1e9", "--lr_scheduler.mode=min", "--trainer.max_epochs=4")
-    # So high a threshold lets nothing count as better than the first value.
+    spy, _ = _trained(*plateau, "--lr_scheduler.threshold=0.999", "--lr_scheduler.mode=min", "--trainer.max_epochs=4")
+    # With this threshold nothing short of a thousandth of the first value counts as better.
     assert spy.epochs == pytest.approx([3e-3, 3e-3, 3e-4, 3e-5])
 
 
@@ -143,6 +143,13 @@ def test_gradients_are_clipped_at_1_by_default(workplace: object) -> None:
 def test_clipping_can_be_switched_off(workplace: object) -> None:
     spy, _ = _trained("--trainer.gradient_clip_val=null", "--data.num_classes=0", "--model.hidden_size=64")
     assert spy.before == spy.after
+
+
+@pytest.mark.parametrize("options", [(), ("--model.batch_norm=true",)], ids=["plain", "batch norm"])
+def test_a_last_batch_of_one_sequence_trains(workplace: object, options: tuple[str, ...]) -> None:
+    spy, trainer = _trained("--data.num_train=65", *options)
+    assert len(spy.rates) == 4
+    assert all(p.isfinite().all() for p in trainer.lightning_module.state_dict().values())
 
 
 @pytest.mark.parametrize("share", ["--model.dropout=0.5", "--model.pooling=mean"])

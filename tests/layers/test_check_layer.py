@@ -91,6 +91,26 @@ class UnrollsAnotherCell(RNN):
         return super().step(x_t + 0.001, state)
 
 
+class ForgetsItsBiasInSteps(RNN):
+    """Its bias begins at zero: only other weights than the initial ones show it."""
+
+    def step(self, x_t: Tensor, state: tuple | None = None) -> tuple[Tensor, tuple]:
+        (h,) = self.begin(x_t, state)
+        h = torch.tanh(x_t @ self.weight_input.T + h @ self.weight_hidden.T)
+        return h, (h,)
+
+
+class CountsFromTheEnd(RNN):
+    """Right where the longest sequence of the batch has no padding."""
+
+    def unroll(self, x: Tensor, lengths: Tensor | None, state: tuple) -> tuple[Tensor, tuple]:
+        output, final = super().unroll(x, lengths, state)
+        if lengths is not None and lengths.any():
+            last = output[torch.arange(len(x)), lengths.clamp(min=1) - lengths.max() - 1]
+            final = (torch.where((lengths > 0).unsqueeze(1), last, state[0]),)
+        return output, final
+
+
 class UnrollsAnotherGradient(RNN):
     def unroll(self, x: Tensor, lengths: Tensor | None, state: tuple) -> tuple[Tensor, tuple]:
         output, final = super().unroll(x, lengths, state)
@@ -198,6 +218,8 @@ class HasNoStep(RNN):
             UnrollsAnotherGradient,
             r"Against the loop over step, there is a difference of up to \d\S+ in the gradient of x",
         ),
+        (ForgetsItsBiasInSteps, r"Step by step instead of whole, there is a difference of up to \d.* in the output"),
+        (CountsFromTheEnd, r"sequence in a padded batch instead of alone, .* of up to \d\S+ in the final state\[0\]"),
         (KeepsItsStateToItself, r"Called once more in eval mode, there is a difference of up to \d.* in the output"),
         (WritesIntoTheGivenState, r"Called once more in eval mode, there is a difference of up to \d.* in the output"),
         (DropsInEvaluation, r"Called once more in eval mode, there is a difference of up to \d.* in the output"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -11,12 +10,8 @@ import torch
 
 from rnn_lightning import load
 from rnn_lightning.tasks.base import CHECKPOINT_KEY
+from tests.cli.helpers import losses, only_run
 from tests.conftest import SMALL, Command
-
-
-def _only_run() -> Path:
-    (run,) = Path("runs").glob("*/*")
-    return run
 
 
 def _remove(plugin: Path) -> None:
@@ -27,13 +22,10 @@ def _remove(plugin: Path) -> None:
 def test_a_layer_of_another_package_trains_tests_and_is_loaded(command: Command, plugin: Path) -> None:
     result = command("fit", *SMALL, "--model.cell", "leaky", "--model.cell_options", "{keep: 0.25}")
     assert result.code == 0, result.err
-    run = _only_run()
+    run = only_run()
     assert run.parent.name == "leaky-synthetic"
     assert "Leaky 3 -> 8" in result.out
-    losses = [
-        float(line.split("train_loss ")[1].split()[0]) for line in result.out.splitlines() if "train_loss" in line
-    ]
-    assert losses[-1] < losses[0]
+    assert losses(result)[-1] < losses(result)[0]
     assert command("test").code == 0
     model = load(run)
     assert type(model.recurrent.layers[0]).__name__ == "Leaky"
@@ -43,7 +35,7 @@ def test_a_layer_of_another_package_trains_tests_and_is_loaded(command: Command,
 
 def test_its_checkpoint_names_the_package_and_cannot_be_loaded_without_it(command: Command, plugin: Path) -> None:
     assert command("fit", *SMALL, "--model.cell", "leaky").code == 0
-    run = _only_run()
+    run = only_run()
     checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     assert checkpoint[CHECKPOINT_KEY]["plugins"] == ["leaky-rnn"]
     _remove(plugin)
@@ -67,7 +59,7 @@ def test_a_name_of_its_own_stays_ours(command: Command, plugin: Path) -> None:
     result = command("fit", *SMALL, "--model.cell", "lstm")
     assert result.code == 0, result.err
     assert "LSTM 3 -> 8" in result.out
-    checkpoint = torch.load(_only_run() / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint = torch.load(only_run() / "checkpoints" / "best.ckpt", weights_only=True)
     assert checkpoint[CHECKPOINT_KEY]["plugins"] == []
 
 
@@ -75,7 +67,7 @@ def test_a_data_set_and_a_task_of_another_package_are_found_by_name(command: Com
     words = ("--data", "LongSequences", "--model", "SlowClassifier")
     result = command("fit", *words, *SMALL)
     assert result.code == 0, result.err
-    run = _only_run()
+    run = only_run()
     assert run.parent.name == "lstm-long"
     checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     assert (checkpoint[CHECKPOINT_KEY]["task"], checkpoint[CHECKPOINT_KEY]["plugins"]) == (
@@ -89,3 +81,15 @@ def test_a_data_set_and_a_task_of_another_package_are_found_by_name(command: Com
     _remove(plugin)
     with pytest.raises(ValueError, match=r"no task 'SlowClassifier'.* It needs the packages leaky-rnn"):
         load(run)
+
+
+def test_a_task_without_a_recurrent_layer_works_too(command: Command, plugin: Path) -> None:
+    options = ("--model=MeanOfSteps", "--model.bias=false", *SMALL[1:])
+    result = command("fit", *options)
+    assert result.code == 0, result.err
+    checkpoint = torch.load(only_run() / "checkpoints" / "best.ckpt", weights_only=True)
+    assert checkpoint["hyper_parameters"] == {"bias": False, "input_size": 3}
+    assert checkpoint[CHECKPOINT_KEY]["plugins"] == ["leaky-rnn"]
+    tested = command("test")
+    assert tested.code == 0, tested.err
+    assert "(90 sequences)" in tested.out

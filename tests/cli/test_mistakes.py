@@ -1,0 +1,199 @@
+"""A user's mistake is told in three lines at most, which name the mistake, the place and the nearest valid name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.helpers import one_mistake
+from tests.conftest import SMALL, Command
+
+CONFIGS = {
+    "unknown section": ("modle:\n  init_args: {cell: lstm}\n", "there is no section 'modle'; did you mean 'model'?"),
+    "syntax": ("model:\n  init_args: {cell: lstm\ndata: x\n", "mine.yaml, line 3: this is not YAML"),
+    "tabs": ("model:\n\tinit_args: {cell: lstm}\n", "mine.yaml, line 2: this is not YAML"),
+    "a list": ("- lstm\n- imdb\n", "mine.yaml is not a config: it has no sections such as 'model:' or 'data:'"),
+    "empty": ("# nothing but a comment\n", "mine.yaml is not a config"),
+    "unknown key of the model": (
+        "model:\n  init_args:\n    cell: lstm\n    hiden_size: 4\n",
+        "mine.yaml, line 4: SequenceClassifier has no option 'hiden_size'; did you mean 'hidden_size'?",
+    ),
+    "unknown key of the data": (
+        "data:\n  init_args: {num_trian: 4}\n",
+        "mine.yaml, line 2: SyntheticSequences has no option 'num_trian'; did you mean 'num_train'?",
+    ),
+    "unknown key of the Trainer": (
+        "trainer:\n  max_epoch: 3\n",
+        "mine.yaml, line 2: trainer has no option 'max_epoch'; did you mean 'max_epochs'?",
+    ),
+    "unknown key of the optimiser": (
+        "optimizer:\n  class_path: AdamW\n  init_args: {lrr: 1}\n",
+        "mine.yaml, line 3: AdamW has no option 'lrr'; did you mean 'lr'?",
+    ),
+    "unknown key of the checkpoints": (
+        "checkpoint: {monitr: val_loss}\n",
+        "mine.yaml, line 1: Checkpoint has no option 'monitr'; did you mean 'monitor'?",
+    ),
+    "unknown cell": ("model:\n  init_args:\n    cell: lsmt\n", "lsmt", "did you mean 'lstm'?"),
+    "unknown pooling": (
+        "model:\n  init_args:\n    pooling: lsat\n",
+        "mine.yaml, line 3: model.pooling is 'lsat', not one of last, mean, max",
+        "did you mean 'last'?",
+    ),
+    "unknown data class": (
+        "data:\n  class_path: SyntheticSequence\n",
+        "mine.yaml, line 2: data: there is no 'SyntheticSequence'; did you mean 'SyntheticSequences'?",
+    ),
+    "unknown optimiser": (
+        "optimizer:\n  class_path: AdamWW\n",
+        "mine.yaml, line 2: optimizer: there is no 'AdamWW'; did you mean 'AdamW'?",
+    ),
+    "wrong type": (
+        "model:\n  init_args:\n    hidden_size: lots\n",
+        "mine.yaml, line 3: model.hidden_size wants a whole number, not 'lots'",
+    ),
+    "a section without options": ("trainer: 3\n", "mine.yaml", "the section 'trainer' wants options"),
+    "not UTF-8": ("# caf\udce9\nmodel: {}\n", "mine.yaml: this is not YAML"),
+}
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_a_mistake_in_a_config_is_told_with_its_place(command: Command, kind: str) -> None:
+    content, *parts = CONFIGS[kind]
+    Path("mine.yaml").write_bytes(content.encode("utf-8", "surrogateescape"))
+    one_mistake(command("fit", "--config", "mine.yaml"), *parts)
+    assert not Path("runs").exists()
+
+
+FLAGS = [
+    ("--model.hiden_size=3", "SequenceClassifier has no option 'hiden_size'; did you mean 'hidden_size'?"),
+    ("--data.numtrain=3", "SyntheticSequences has no option 'numtrain'; did you mean 'num_train'?"),
+    ("--trainer.max_epoch=3", "there is no option --trainer.max_epoch; did you mean '--trainer.max_epochs'?"),
+    ("--optimizer.lrr=1", "AdamW has no option 'lrr'; did you mean 'lr'?"),
+    ("--checkpoint.monitr=val_loss", "Checkpoint has no option 'monitr'; did you mean 'monitor'?"),
+    ("--early_stoping=null", "there is no option --early_stoping; did you mean '--early_stopping'?"),
+    ("--model.cell=lstmm", "'lstmm'; there are gru, lstm, rnn; did you mean 'lstm'?"),
+    ("--model.cell=42", "there is no recurrent layer '42'; there are gru, lstm, rnn"),
+    ("--model=SequenceClasifier", "model: there is no 'SequenceClasifier'; did you mean 'SequenceClassifier'?"),
+    ("--data=IMDB", "data: there is no 'IMDB'; did you mean 'IMDb'?"),
+    ("--data=Foo", "data: there is no 'Foo'; there are IMDb, SyntheticSequences"),
+    ("--optimizer=Adamm", "optimizer: there is no 'Adamm'; did you mean 'Adam'?"),
+    ("--lr_scheduler=OneCycl", "lr_scheduler: there is no 'OneCycl'; did you mean 'OneCycle'?"),
+    ("--model.hidden_size=big", "model.hidden_size wants a whole number, not 'big'"),
+    ("--model.hidden_size=2.5", "model.hidden_size wants a whole number, not '2.5'"),
+    ("--model.hidden_size=-1", "hidden_size is -1; it must be at least 1"),
+    ("--model.num_layers=0", "num_layers is 0; it must be at least 1"),
+    ("--model.bidirectional=maybe", "model.bidirectional wants true or false, not 'maybe'"),
+    ("--model.dropout=1.5", "dropout is 1.5; it must be at least 0 and below 1"),
+    ("--model.dropout=half", "model.dropout wants a number, not 'half'"),
+    ("--model.pooling=lsat", "model.pooling is 'lsat', not one of last, mean, max"),
+    ("--model.cell_options={gates: 3}", "the layer 'lstm' has no option 'gates'; it has none"),
+    ("--model.cell_options=gates", "model.cell_options wants a table, not 'gates'"),
+    ("--data.num_train=0", "num_train is 0; it must be at least 1"),
+    ("--data.num_classes=1", "num_classes is 1; it must be 2 or more, or 0 for regression"),
+    ("--data.min_steps=9", "min_steps is 9, above num_steps, which is 5"),
+    ("--data.rule=frist_plus_last", "data.rule is 'frist_plus_last', not one of first_plus_last, random"),
+    ("--data.batch_size=0", "batch_size is 0; it must be at least 1"),
+    ("--trainer.max_epochs=many", "trainer.max_epochs wants a whole number, not 'many'"),
+    ("--trainer.accelerator=toaster", "trainer: You selected an invalid accelerator name: `accelerator='toaster'`"),
+    ("--trainer.strategy=dddp", "trainer: You selected an invalid strategy name: `strategy='dddp'`"),
+    ("--trainer.devices=0", "trainer: `Trainer(devices='0')` value is not a valid input"),
+    ("--trainer.precision=7", "trainer.precision is '7', not one of 64, 32, 16, transformer-engine"),
+    ("--optimizer.lr=fast", "optimizer.lr wants a number, not 'fast'"),
+    ("--optimizer.lr=-1", "optimizer: Invalid learning rate: -1.0"),
+    ("--checkpoint.mode=mn", "checkpoint.mode is 'mn', not one of min, max; did you mean 'min'?"),
+    ("--early_stopping.patience=x", "early_stopping.patience wants a whole number, not 'x'"),
+    ("--seed_everything=x", "seed_everything wants"),
+    ("--ckpt_path=nowhere.ckpt", "there is no checkpoint nowhere.ckpt"),
+    ("--trainer.max_ep=3", "there is no option --trainer.max_ep"),
+    ("-x", "there is no option -x"),
+]
+
+
+@pytest.mark.parametrize(("flag", "said"), FLAGS, ids=lambda value: value if value.startswith("-") else "")
+def test_a_mistake_on_the_command_line_is_told(command: Command, flag: str, said: str) -> None:
+    for words in ([flag], flag.split("=", 1)):
+        one_mistake(command("fit", *SMALL, *words), said)
+        assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("--lr_scheduler=OneCycle", "--lr_scheduler.warmup=2"),
+            "warmup is 2.0; it is a share of the steps, from 0 to 1",
+        ),
+        (
+            ("--lr_scheduler=OneCycle", "--lr_scheduler.warmp=1"),
+            "OneCycle has no option 'warmp'; did you mean 'warmup'?",
+        ),
+        (("--lr_scheduler=ReduceLROnPlateau",), "lr_scheduler: ReduceLROnPlateau needs monitor"),
+        (("--model.layer_dropout=0.5",), "there is dropout between layers, but only one layer"),
+        (
+            ("--model.cell=rnn", "--model.cell_options={nonlinearity: sin}"),
+            "nonlinearity is 'sin', not one of tanh, relu",
+        ),
+        (
+            ("--model.cell=rnn", "--model.cell_options.nonlinearty=relu"),
+            "the layer 'rnn' has no option 'nonlinearty'; it has nonlinearity; did you mean 'nonlinearity'?",
+        ),
+        (("--data=IMDb", "--data.path=nowhere.tar.gz"), "nowhere.tar.gz does not exist"),
+        (("--data=IMDb", "--data.path=notes.tar.gz"), "notes.tar.gz is not a tar archive, compressed or not"),
+        (("--data=IMDb", "--data.path=folder"), "folder holds no reviews"),
+        (("--data=IMDb", "--data.truncate=middle"), "data.truncate is 'middle', not one of head, tail, head_tail"),
+        (("--data=IMDb", "--data.val_fraction=2"), "val_fraction is 2.0; it must lie between 0 and 1"),
+        (("--config=folder",), "no config 'folder' here or among the shipped ones"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_mistake_in_what_belongs_together_is_told(command: Command, options: tuple[str, ...], said: str) -> None:
+    Path("notes.tar.gz").write_text("no archive")
+    Path("folder").mkdir()
+    size = ("--model.hidden_size=8", "--trainer.max_epochs=1")
+    one_mistake(command("fit", *size, *options), said)
+    assert sorted(path.name for path in Path().iterdir()) == ["folder", "notes.tar.gz"]
+
+
+@pytest.mark.parametrize("section", ["checkpoint", "early_stopping"])
+def test_a_quantity_that_is_not_measured_is_told_with_those_that_are(command: Command, section: str) -> None:
+    said = one_mistake(command("fit", *SMALL, f"--{section}.monitor=val_acuracy"))
+    there_are = "val_loss, val_accuracy, val_auroc, val_f1, train_loss"
+    assert said == (
+        f"rnn-lightning: {section}.monitor is 'val_acuracy', which is not measured; there are {there_are}; "
+        "did you mean 'val_accuracy'?\n"
+    )
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("verb", ["validate", "test", "predict"])
+def test_mistakes_of_the_other_verbs_are_told_too(command: Command, verb: str, feature_run: Path) -> None:
+    for flag, said in (
+        ("--trainer.max_epoch=3", "there is no option --trainer.max_epoch"),
+        ("--data.numtest=3", "SyntheticSequences has no option 'numtest'; did you mean 'num_test'?"),
+        ("--data.num_test=0", "num_test is 0; it must be at least 1"),
+        ("--data=Foo", "data: there is no 'Foo'; there are IMDb, SyntheticSequences"),
+        ("--rnu=x", "there is no option --rnu; did you mean '--run'?"),
+        ("--config=lstmm.yaml", "did you mean 'lstm.yaml'?"),
+    ):
+        one_mistake(command(verb, flag), said)
+    assert not (feature_run / verb).exists()
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rnn_lightning.tasks.sequence_classifier import SequenceClassifier
+
+    def broken(*args: object) -> None:
+        raise ValueError("a library stumbled")
+
+    broken.__code__ = broken.__code__.replace(co_filename="/somewhere/else.py")
+    monkeypatch.setattr(SequenceClassifier, "training_step", broken)
+    with pytest.raises(ValueError, match="a library stumbled"):
+        command("fit", *SMALL)
+
+
+def test_debugging_shows_where_a_mistake_was_found(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RNN_LIGHTNING_DEBUG", "1")
+    with pytest.raises(Exception, match="there is no recurrent layer 'lstmm'"):
+        command("fit", "--model.cell=lstmm")

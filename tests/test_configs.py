@@ -1,0 +1,94 @@
+"""The shipped configs: each opens with what it is, and says nothing that is another's to say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rnn_lightning.cli import configs
+from rnn_lightning.cli.app import FitCommand
+
+ARCHITECTURES = ("bilstm.yaml", "gru.yaml", "lstm.yaml", "rnn.yaml", "stacked_lstm.yaml")
+TASKS = ("imdb.yaml",)
+SHAPE = {"cell", "hidden_size", "num_layers", "bidirectional", "residual", "cell_options"}
+"""What an architecture decides, and no task."""
+
+
+def _read(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((configs.folder() / name).read_text("utf-8"))
+    return content
+
+
+def test_every_shipped_config_is_looked_at_here() -> None:
+    assert configs.shipped() == sorted(("base.yaml", *ARCHITECTURES, *TASKS))
+
+
+@pytest.mark.parametrize("name", configs.shipped())
+def test_a_config_opens_with_a_comment(name: str) -> None:
+    first = (configs.folder() / name).read_text("utf-8").splitlines()[0]
+    assert first.startswith("# ")
+    assert len(first) > 10
+    assert len(first) <= 120
+
+
+@pytest.mark.parametrize("name", configs.shipped())
+def test_a_config_holds_known_sections_only(name: str) -> None:
+    assert set(_read(name)) <= set(configs.SECTIONS)
+    assert configs.read(configs.folder() / name) == _read(name)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_architecture_says_cell_sizes_and_direction_and_nothing_else(name: str) -> None:
+    assert set(_read(name)) == {"model"}
+    assert set(_read(name)["model"]) == {"init_args"}
+    options = _read(name)["model"]["init_args"]
+    assert {"cell", "hidden_size"} <= set(options) <= SHAPE
+    assert "cell" in options
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_says_nothing_of_the_layers(name: str) -> None:
+    content = _read(name)
+    assert {"model", "data"} <= set(content)
+    assert set(content["model"]) == {"class_path", "init_args"}
+    assert not set(content["model"]["init_args"]) & SHAPE
+    assert set(content["data"]) <= {"class_path", "init_args"}
+
+
+def test_the_base_lies_under_everything() -> None:
+    content = _read("base.yaml")
+    assert content["model"] == {"class_path": "SequenceClassifier", "init_args": {"cell": "lstm", "hidden_size": 128}}
+    assert content["data"] == {"class_path": "SyntheticSequences"}
+    assert content["seed_everything"] == 1234
+
+
+@pytest.mark.parametrize("name", configs.shipped())
+def test_a_config_is_understood_by_the_command(name: str, workplace: Path) -> None:
+    words = ["--config", str(configs.resolve("base.yaml")), "--config", str(configs.resolve(name))]
+    command = FitCommand("fit", words)
+    given = _read(name)
+    for section in ("model", "data", "optimizer", "lr_scheduler"):
+        for option, value in (given.get(section, {}).get("init_args") or {}).items():
+            parsed = command.config[section].init_args[option]
+            assert (list(parsed) if isinstance(parsed, tuple) else parsed) == value, option
+    for option, value in given.get("trainer", {}).items():
+        assert command.config.trainer[option] == value
+    assert list(workplace.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [(name, name.removesuffix(".yaml")) for name in ARCHITECTURES],
+)
+def test_an_architecture_is_called_as_its_config(name: str, architecture: str) -> None:
+    from rnn_lightning.cli.runs import architecture as called
+
+    assert called(_read(name)["model"]) == architecture
+
+
+@pytest.mark.parametrize("name", ["lstm", "lstm.yaml"])
+def test_a_name_is_looked_up_among_the_shipped_ones(name: str, workplace: Path) -> None:
+    assert configs.resolve(name) == configs.folder() / "lstm.yaml"
