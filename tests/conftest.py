@@ -25,6 +25,24 @@ SMALL_REVIEWS = ("--config", "imdb.yaml", "--model.hidden_size=8", "--model.embe
 _ENVIRONMENT = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "RNN_LIGHTNING_RUN", "RNN_LIGHTNING_DATA", "RNN_LIGHTNING_DEBUG")
 
 
+_NOT_OURS = (
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    r"`LightningModule.configure_optimizers` returned `None`",
+    r"\s*By default only one JsonargparseDeprecationWarning",
+    r"\s*``instantiate_classes`` was deprecated",
+    r"\s*skip_none parameter was deprecated",
+    r"Detected pickle protocol 4 in the checkpoint",
+    r"Found \d+ module\(s\) in eval mode at the start of training",
+)
+"""Warnings of libraries, about themselves or about what a test does on purpose."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keeps what nobody here can mend out of the summary."""
+    for message in _NOT_OURS:
+        config.addinivalue_line("filterwarnings", f"ignore:{message}")
+
+
 class Result(NamedTuple):
     """What a command left: exit code, standard output, standard error."""
 

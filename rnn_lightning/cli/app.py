@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import MethodType
 from typing import Any
 
@@ -122,6 +123,10 @@ class Command(LightningCLI):
             schedule = _made("lr_scheduler", optimizer, schedule_config)
             if isinstance(schedule, OneCycle):
                 schedule.total_steps = model.trainer.estimated_stepping_batches
+                if math.isinf(schedule.total_steps):
+                    raise UserError(
+                        "lr_scheduler: OneCycle needs a training with an end: give trainer.max_epochs or max_steps"
+                    )
             return {
                 "optimizer": optimizer,
                 "lr_scheduler": {

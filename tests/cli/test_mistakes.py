@@ -129,6 +129,10 @@ def test_a_mistake_on_the_command_line_is_told(command: Command, flag: str, said
             ("--lr_scheduler=OneCycle", "--lr_scheduler.warmp=1"),
             "OneCycle has no option 'warmp'; did you mean 'warmup'?",
         ),
+        (
+            ("--lr_scheduler=OneCycle", "--trainer.max_epochs=-1", "--trainer.max_time=00:00:00:05"),
+            "lr_scheduler: OneCycle needs a training with an end",
+        ),
         (("--lr_scheduler=ReduceLROnPlateau",), "lr_scheduler: ReduceLROnPlateau needs monitor"),
         (("--model.layer_dropout=0.5",), "there is dropout between layers, but only one layer"),
         (
