@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from rnn_lightning.batch import Batch, Facts
     from rnn_lightning.data.base import SequenceData, Sequences
     from rnn_lightning.data.imdb import IMDb
+    from rnn_lightning.data.next_word import NextWord
     from rnn_lightning.data.synthetic import SyntheticSequences
     from rnn_lightning.layers import RecurrentLayer, RecurrentStack
     from rnn_lightning.tasks.base import SequenceTask
+    from rnn_lightning.tasks.language_model import LanguageModel
     from rnn_lightning.tasks.loading import load
     from rnn_lightning.tasks.sequence_classifier import SequenceClassifier
     from rnn_lightning.testing import check_layer
@@ -25,6 +27,8 @@ _MODULES = {
     "Batch": "batch",
     "Facts": "batch",
     "IMDb": "data.imdb",
+    "LanguageModel": "tasks.language_model",
+    "NextWord": "data.next_word",
     "RecurrentLayer": "layers",
     "RecurrentStack": "layers",
     "SequenceClassifier": "tasks.sequence_classifier",
@@ -41,6 +45,8 @@ __all__ = [
     "Batch",
     "Facts",
     "IMDb",
+    "LanguageModel",
+    "NextWord",
     "RecurrentLayer",
     "RecurrentStack",
     "SequenceClassifier",

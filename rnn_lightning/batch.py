@@ -43,11 +43,13 @@ class Facts:
         input_size: features a step; None where the inputs are tokens.
         labels: the classes' names, in the order of their numbers; empty for regression.
         encoder: turns raw text into token ids; None where the inputs are features.
+        per_step: there is a target for each step, a token, and not one for the whole sequence.
     """
 
     input_size: int | None
     labels: tuple[str, ...]
     encoder: TextEncoder | None = None
+    per_step: bool = False
 
 
 def pad_ragged(

@@ -20,10 +20,12 @@ _OWN: dict[Group, dict[str, str]] = {
         "rnn": "rnn_lightning.layers.rnn:RNN",
     },
     "tasks": {
+        "LanguageModel": "rnn_lightning.tasks.language_model:LanguageModel",
         "SequenceClassifier": "rnn_lightning.tasks.sequence_classifier:SequenceClassifier",
     },
     "data": {
         "IMDb": "rnn_lightning.data.imdb:IMDb",
+        "NextWord": "rnn_lightning.data.next_word:NextWord",
         "SyntheticSequences": "rnn_lightning.data.synthetic:SyntheticSequences",
     },
 }
@@ -60,9 +62,10 @@ def distribution(group: Group, name: str) -> str | None:
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
-    """The tail of an error text, "; did you mean 'lstm'?", or nothing where no known name is near."""
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    """The tail of an error text, "; did you mean 'lstm'?", or nothing where no known name is near in whatever case."""
+    by_lower_case = {word.lower(): word for word in known}
+    near = get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.6)
+    return f"; did you mean '{by_lower_case[near[0]]}'?" if near else ""
 
 
 def _entry_points(group: Group) -> list[EntryPoint]:

@@ -1,36 +1,61 @@
-"""From raw text to token ids: words in lower case, each punctuation mark and each CJK character a token of its own."""
+"""From raw text to token ids, and back: words in lower case and punctuation marks, or characters as they are."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from rnn_lightning.batch import UNKNOWN, Batch, Truncate, pad_ragged
+from rnn_lightning.batch import PAD, UNKNOWN, Batch, Truncate, pad_ragged
 
+Unit = Literal["word", "spaced_word", "character"]
+"""What a token is: a word or punctuation mark, where each CJK character is a word (word), or where CJK words end at
+spaces as all others do (spaced_word); or any character, spaces and line ends included (character)."""
 SPECIAL_TOKENS = ("<pad>", "<unk>")
 TOKENIZER_VERSION = 1
 """To be raised by whoever changes how text becomes tokens: prepared corpora are then made anew."""
 
 _LINE_BREAK = Regex(r"(?i)<br\s*/?>")
 _CJK = r"\p{Han}|\p{Hiragana}|\p{Katakana}"
-_TOKEN = Regex(rf"{_CJK}|(?:(?!{_CJK})\w)+(?:['’](?:(?!{_CJK})\w)+)*|[^\w\s]")
+CJK_RUN = re.compile("[\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
+"""Chinese or Japanese with nothing in between, for Python's own expressions, which do not know of scripts."""
+_TOKENS: dict[Unit, Regex] = {
+    "word": Regex(rf"{_CJK}|(?:(?!{_CJK})\w)+(?:['’](?:(?!{_CJK})\w)+)*|[^\w\s]"),
+    "spaced_word": Regex(r"\w+(?:['’]\w+)*|[^\w\s]"),
+    "character": Regex(r"(?m)."),
+}
 _CHUNK = 2048
+_CLINGS = set(".,;:!?)]}%…，。、；：！？）】」』’”")
+"""Tokens that follow a word without a space."""
 
 
-def word_tokenizer(words: Sequence[str] = ()) -> Tokenizer:
+def word_tokenizer(words: Sequence[str] = (), unit: Unit = "word") -> Tokenizer:
     """A tokenizer that gives word i of `words` the id i + 2, after padding (0) and unknown (1)."""
     vocabulary = {token: index for index, token in enumerate((*SPECIAL_TOKENS, *words))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=SPECIAL_TOKENS[UNKNOWN]))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Replace(_LINE_BREAK, " "), normalizers.NFC(), normalizers.Lowercase()]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(_TOKEN, behavior="removed", invert=True)
+    if unit == "character":
+        tokenizer.normalizer = normalizers.NFC()
+    else:
+        tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.Replace(_LINE_BREAK, " "), normalizers.NFC(), normalizers.Lowercase()]
+        )
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(_TOKENS[unit], behavior="removed", invert=True)
     return tokenizer
+
+
+def lexicon(texts: Sequence[str], unit: Unit = "word") -> list[str]:
+    """Every token that occurs in the texts, in the order of the alphabet, which tells nothing of how frequent it is."""
+    tokenizer = word_tokenizer(unit=unit)
+    trainer = trainers.WordLevelTrainer(
+        vocab_size=2**31, min_frequency=0, special_tokens=list(SPECIAL_TOKENS), show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer, length=len(texts))
+    return sorted(set(tokenizer.get_vocab()) - set(SPECIAL_TOKENS))
 
 
 def encode_chunks(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[list[int]]]:
@@ -40,6 +65,24 @@ def encode_chunks(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[l
         yield [encoding.ids for encoding in encodings]
 
 
+def most_frequent(words: Sequence[str], counts: np.ndarray[Any, Any], size: int) -> list[str]:
+    """The vocabulary of a text: at most `size` of its words, most frequent first, ties in the order of `words`.
+
+    Args:
+        words: the lexicon; word i has id i + 2.
+        counts: how often each id occurs in the training part (len(words) + 2,).
+        size: words in the vocabulary, at most.
+    """
+    by_count = np.argsort(-counts[len(SPECIAL_TOKENS) :], kind="stable")[:size]
+    return [words[i] for i in by_count if counts[i + len(SPECIAL_TOKENS)]]
+
+
+def remap(words: Sequence[str], vocabulary: Sequence[str]) -> np.ndarray[Any, Any]:
+    """For each id in the lexicon `words` the id in the vocabulary (len(words) + 2,); unknown where it has none."""
+    known = {word: index for index, word in enumerate(vocabulary, len(SPECIAL_TOKENS))}
+    return np.array([PAD, UNKNOWN, *(known.get(word, UNKNOWN) for word in words)], np.int64)
+
+
 class TextEncoder:
     """Turns raw text into batches of token ids, and travels inside the checkpoint of the model that was trained on it.
 
@@ -47,13 +90,21 @@ class TextEncoder:
         words: the vocabulary, most frequent first; word i gets id i + 2, after padding (0) and unknown (1).
         max_length: tokens kept of a longer text; None keeps all.
         truncate: which tokens to keep: the first, the last, or a quarter from the beginning and the rest from the end.
+        unit: what a token is: word, spaced_word or character.
     """
 
-    def __init__(self, words: Sequence[str], max_length: int | None = None, truncate: Truncate = "head") -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        max_length: int | None = None,
+        truncate: Truncate = "head",
+        unit: Unit = "word",
+    ) -> None:
         self.words = list(words)
         self.max_length = max_length
         self.truncate: Truncate = truncate
-        self._tokenizer = word_tokenizer(self.words)
+        self.unit: Unit = unit
+        self._tokenizer = word_tokenizer(self.words, unit)
 
     @property
     def vocab_size(self) -> int:
@@ -72,6 +123,18 @@ class TextEncoder:
         ids, lengths = pad_ragged(flat, np.cumsum(sizes) - sizes, sizes, self.max_length, self.truncate)
         return Batch(torch.from_numpy(ids), torch.from_numpy(lengths))
 
+    def piece(self, index: int, before: int | None) -> str:
+        """What a token adds to a text that is written token by token.
+
+        Args:
+            index: its id, not padding or unknown.
+            before: the id of the token before it; None at the beginning.
+        """
+        word = self.words[index - len(SPECIAL_TOKENS)]
+        if self.unit == "word" and CJK_RUN.match(word):
+            return word
+        return word if self.unit == "character" or before is None or word in _CLINGS else f" {word}"
+
     def state(self) -> dict[str, Any]:
         """Everything that makes this encoder, as plain data."""
         return {
@@ -79,6 +142,7 @@ class TextEncoder:
             "words": self.words,
             "max_length": self.max_length,
             "truncate": self.truncate,
+            "unit": self.unit,
         }
 
     @classmethod
@@ -92,7 +156,7 @@ class TextEncoder:
             raise ValueError(
                 f"the model's text encoder has version {state['version']}, this rnn-lightning knows {TOKENIZER_VERSION}"
             )
-        return cls(state["words"], state["max_length"], state["truncate"])
+        return cls(state["words"], state["max_length"], state["truncate"], state.get("unit", "word"))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TextEncoder) and self.state() == other.state()

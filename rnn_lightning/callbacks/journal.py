@@ -16,35 +16,48 @@ class Journal(Callback):
     """Prints each epoch's measurements as they come, and at the end those of the best epoch, with its checkpoint."""
 
     def __init__(self) -> None:
-        self._epochs: list[dict[str, float]] = []
+        self._epochs: dict[int, dict[str, float]] = {}
         self._start = 0.0
+        self._validated = 0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the epoch's clock."""
         self._start = time.monotonic()
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes that the epoch was validated."""
+        if not trainer.sanity_checking:
+            self._validated = trainer.current_epoch + 1
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prints the epoch's line."""
+        """Prints the epoch's line, where it was validated: between validations there is little new to say."""
+        epoch = trainer.current_epoch + 1
+        last = epoch == trainer.max_epochs or trainer.should_stop or 0 < trainer.max_steps <= trainer.global_step
+        if trainer.check_val_every_n_epoch and epoch % trainer.check_val_every_n_epoch and not last:
+            return
         # The training's own measurements first; Lightning has the validation's before them.
         order = sorted(trainer.callback_metrics.items(), key=lambda item: not item[0].startswith("train_"))
-        measured = {name: float(value) for name, value in order}
-        self._epochs.append(measured)
+        # Lightning keeps what an earlier epoch's validation measured.
+        validated = self._validated == epoch
+        measured = {name: float(value) for name, value in order if validated or not name.startswith("val_")}
+        self._epochs[epoch] = measured
         total = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "?"
         minutes, seconds = divmod(round(time.monotonic() - self._start), 60)
-        say(f"epoch {trainer.current_epoch + 1}/{total}  {minutes}:{seconds:02d}  {in_words(measured)}")
+        say(f"epoch {epoch}/{total}  {minutes}:{seconds:02d}  {in_words(measured)}")
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prints why the training ended early, where it did, and what was best."""
         stopping = _find(trainer, EarlyStopping)
         if stopping is not None and stopping.stopping_reason is not EarlyStoppingReason.NOT_STOPPED:
             finite = stopping.stopping_reason is not EarlyStoppingReason.NON_FINITE_METRIC
-            why = f"has not improved for {stopping.patience} epochs" if finite else "is no finite number"
+            epochs = stopping.patience * (trainer.check_val_every_n_epoch or 1)
+            why = f"has not improved for {epochs} epochs" if finite else "is no finite number"
             say(f"Stopped early after epoch {stopping.stopped_epoch + 1}: {stopping.monitor} {why}.")
         checkpoint = _find(trainer, Checkpoint)
         if checkpoint is None or checkpoint.best_model_score is None:
             return
         score = float(checkpoint.best_model_score)
-        for number, measured in enumerate(self._epochs, trainer.current_epoch - len(self._epochs) + 1):
+        for number, measured in self._epochs.items():
             if measured.get(str(checkpoint.monitor)) == score:
                 best = {name: value for name, value in measured.items() if name.startswith("val_")}
                 say(f"Best: epoch {number}, {in_words(best)}")

@@ -14,6 +14,7 @@ VERBS = {
     "validate": "score the best checkpoint on the validation part",
     "test": "score the best checkpoint on the test part",
     "predict": "predict raw text, or the test part where the data has no text",
+    "generate": "go on with a text, by a language model",
 }
 
 USAGE = f"""\
@@ -25,6 +26,7 @@ usage: rnn-lightning VERB [options]
   rnn-lightning fit --config lstm.yaml --config imdb.yaml    train on the IMDb reviews
   rnn-lightning test                                         score the newest run
   rnn-lightning predict --text "A small miracle of a film."
+  rnn-lightning fit --config next_word.yaml                  a language model of five words, or of --data.path FILE
   rnn-lightning VERB --help                                  all options of a verb
 """
 
@@ -79,6 +81,10 @@ def _run(verb: str, options: list[str]) -> int:
         from rnn_lightning.cli.predict import predict
 
         return predict(options)
+    if verb == "generate":
+        from rnn_lightning.cli.generate import generate
+
+        return generate(options)
     from rnn_lightning.cli.score import score
 
     return score(verb, options)

@@ -11,7 +11,7 @@ from rnn_lightning import registry
 from rnn_lightning.cli import configs, runs
 from rnn_lightning.cli.app import ScoreCommand
 from rnn_lightning.cli.errors import UserError
-from rnn_lightning.tasks.base import SequenceTask
+from rnn_lightning.tasks.base import CHECKPOINT_KEY, SequenceTask
 from rnn_lightning.tasks.loading import model_from, read_checkpoint
 
 _SECTIONS = ("data", "trainer", "seed_everything")
@@ -36,12 +36,13 @@ class Chosen:
     in_words: str
 
 
-def choose(verb: str, options: list[str]) -> tuple[Chosen, list[str]]:
+def choose(verb: str, options: list[str], model: str | None = None) -> tuple[Chosen, list[str]]:
     """Loads the checkpoint that the options ask for.
 
     Args:
         verb: the verb, for error texts.
         options: command-line words, configs as paths.
+        model: the task class that the verb is for; None: any.
 
     Returns:
         The checkpoint, and the words that are left for the data and the Trainer: configs without what a checkpoint
@@ -66,13 +67,17 @@ def choose(verb: str, options: list[str]) -> tuple[Chosen, list[str]]:
             raise UserError(f"{verb} does not take {flag}: the model comes from the checkpoint, as it was trained")
         else:
             left.append(flag if value is None else f"{flag}={value}")
-    path, run, which = _find(verb, named, sections)
+    path, run, which = _find(verb, named, sections, model)
     checkpoint = read_checkpoint(path)
+    if model is not None and checkpoint[CHECKPOINT_KEY]["task"] != model:
+        raise UserError(f"{verb} wants a {model}; {path} holds a {checkpoint[CHECKPOINT_KEY]['task']}")
     chosen = Chosen(path, run, model_from(checkpoint), f"{which} (epoch {checkpoint['epoch'] + 1})")
     return chosen, [_config(_defaults(run)), *left]
 
 
-def _find(verb: str, named: dict[str, str | None], sections: list[dict[str, Any]]) -> tuple[Path, Path | None, str]:
+def _find(
+    verb: str, named: dict[str, str | None], sections: list[dict[str, Any]], model: str | None
+) -> tuple[Path, Path | None, str]:
     run_name, checkpoint_name = named.get("--run"), named.get("--ckpt_path")
     for flag, value in named.items():
         if value is None:
@@ -89,12 +94,12 @@ def _find(verb: str, named: dict[str, str | None], sections: list[dict[str, Any]
         run = runs.find(str(file or run_name))
         which = f"the {part} checkpoint of the run {run}"
     else:
-        run = _newest(verb, sections)
+        run = _newest(verb, sections, model)
         which = f"the {part} checkpoint of the newest run, {run}"
     return run / "checkpoints" / f"{part}.ckpt", run, which
 
 
-def _newest(verb: str, sections: list[dict[str, Any]]) -> Path:
+def _newest(verb: str, sections: list[dict[str, Any]], model_class: str | None) -> Path:
     architecture, task = None, None
     for section in sections:
         model, data = section.get("model"), section.get("data")
@@ -103,12 +108,13 @@ def _newest(verb: str, sections: list[dict[str, Any]]) -> Path:
         name = data.get("class_path") if isinstance(data, dict) else data
         if name is not None:
             task = registry.resolve("data", name.rpartition(".")[2]).name
-    run = runs.newest(architecture, task)
+    run = runs.newest(architecture, task, model_class)
     if run is None:
         kind = "-".join(word for word in (architecture, task) if word)
+        config = "next_word.yaml" if model_class == "LanguageModel" else "lstm.yaml"
         raise UserError(
             f"no {kind + ' ' if kind else ''}run under {runs.ROOT}/ to {verb}; train one first "
-            "(rnn-lightning fit --config lstm.yaml) or name a checkpoint (--ckpt_path FILE)"
+            f"(rnn-lightning fit --config {config}) or name a checkpoint (--ckpt_path FILE)"
         )
     return run
 

@@ -34,7 +34,7 @@ def explain(complaint: str, parser: ArgumentParser, options: list[str]) -> UserE
     keys = re.findall(r'Parser key "([^"]+)"', complaint)
     section = keys[0] if keys else ""
     if match := re.search(r"unrecognized arguments: (\S+)", complaint):
-        return UserError(_unknown_option(match[1].partition("=")[0], parser))
+        return UserError(_unknown_option(match[1].partition("=")[0], parser, options))
     if match := re.search(r"Group '(\w+)' does not accept option '([\w.]+)'", complaint):
         known = [dest.partition(".")[2] for dest in _destinations(parser) if dest.startswith(f"{match[1]}.")]
         return UserError(
@@ -56,11 +56,15 @@ def explain(complaint: str, parser: ArgumentParser, options: list[str]) -> UserE
     return UserError(_wrong_value(complaint, ".".join(keys), options))
 
 
-def _unknown_option(flag: str, parser: ArgumentParser) -> str:
+def _unknown_option(flag: str, parser: ArgumentParser, options: list[str]) -> str:
     if not flag.startswith("-"):
         return f"'{flag}' belongs to no option"
-    known = [f"--{dest}" for dest in _destinations(parser)]
-    return f"there is no option {flag}{did_you_mean(flag, known)}"
+    own = _destinations(parser)
+    chosen = [f"{section}.{name}" for section in own for name in _parameters(_class_of(section, options))]
+    known = [f"--{name}" for name in (*own, *chosen)]
+    # The name alone, its section forgotten: --hidden_size.
+    whole = [name for name in known if name.endswith(f".{flag.lstrip('-')}")]
+    return f"there is no option {flag}{did_you_mean(flag, whole or known)}"
 
 
 def _wrong_value(complaint: str, key: str, options: list[str]) -> str:

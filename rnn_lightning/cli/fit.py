@@ -49,9 +49,10 @@ def fit(options: list[str]) -> int:
     with _run_folder(f"{architecture}-{task}") as run:
         say(f"Training {architecture} on {task}  ·  run {run}")
         _train(command, _trainer_in(run, command))
-    if command.config_init.checkpoint is not None:
-        reads_text = getattr(command.model, "encoder", None) is not None
-        say(f"Next: rnn-lightning test  ·  rnn-lightning predict{' --text TEXT' if reads_text else ''}")
+    if (run / runs.BEST).is_file():
+        verbs = ["test", "predict" if command.model.encoder is None else "predict --text TEXT"]
+        verbs += ["generate --prompt TEXT"] if hasattr(command.model, "generate") else []
+        say(f"Next: {'  ·  '.join(f'rnn-lightning {verb}' for verb in verbs)}")
     return 0
 
 

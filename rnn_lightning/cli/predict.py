@@ -126,6 +126,9 @@ def _write(predictions: Iterable[dict[str, Any]], output: str | None) -> None:
 def _in_words(prediction: dict[str, Any]) -> str:
     subject = prediction.get("text", prediction.get("index"))
     shown = subject if not isinstance(subject, str) or len(subject) <= _SHOWN else f"{subject[: _SHOWN - 1]}…"
+    if "tokens" in prediction:
+        pairs = zip(prediction["tokens"], prediction["probabilities"], strict=True)
+        return f"{'  '.join(f'{token!r} {probability:.4f}' for token, probability in pairs)}  after  {shown}"
     if "value" in prediction:
         return f"{prediction['value']:.4f}  {shown}"
     return f"{prediction['label']}  {prediction['probability']:.4f}  {shown}"

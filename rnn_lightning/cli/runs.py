@@ -41,19 +41,23 @@ def create(name: str) -> Path:
             raise UserError(f"the run folder {folder} cannot be made: {error.strerror}") from error
 
 
-def newest(wanted_architecture: str | None = None, wanted_task: str | None = None) -> Path | None:
+def newest(
+    wanted_architecture: str | None = None, wanted_task: str | None = None, wanted_model: str | None = None
+) -> Path | None:
     """The run that started last, of those that have a best checkpoint; None where there is none.
 
     Args:
         wanted_architecture: only runs of this one.
         wanted_task: only runs of this one.
+        wanted_model: only runs of this task class, such as LanguageModel.
     """
     found = [best.parents[1] for best in ROOT.glob(f"*/*/{BEST.as_posix()}")]
     fitting = [
         run
         for run in found
-        if wanted_architecture in (None, run.parent.name.rpartition("-")[0])
-        and wanted_task in (None, run.parent.name.rpartition("-")[2])
+        if (wanted_architecture is None or run.parent.name.startswith(f"{wanted_architecture}-"))
+        and (wanted_task is None or run.parent.name.endswith(f"-{wanted_task}"))
+        and (wanted_model is None or _model(run) == wanted_model)
     ]
     return max(fitting, key=_start, default=None)
 
@@ -77,6 +81,13 @@ def recorded(run: Path) -> dict[str, Any]:
     """The config that a run recorded when it started."""
     content: dict[str, Any] = yaml.safe_load((run / CONFIG).read_text("utf-8"))
     return content
+
+
+def _model(run: Path) -> str | None:
+    if not (run / CONFIG).is_file():
+        return None
+    name: str = recorded(run)["model"]["class_path"]
+    return name.rpartition(".")[2]
 
 
 def _start(run: Path) -> tuple[str, int]:

@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from lightning.pytorch import Trainer
+
 from rnn_lightning.callbacks.journal import in_words, say
 from rnn_lightning.cli.app import ScoreCommand
 from rnn_lightning.cli.chosen import choose
@@ -33,14 +35,20 @@ def score(verb: str, options: list[str]) -> int:
     say(f"{'Testing' if verb == 'test' else 'Validating'} {chosen.in_words}")
     trainer = command.instantiate_trainer(enable_progress_bar=sys.stdout.isatty(), enable_model_summary=False)
     (measured,) = getattr(trainer, verb)(chosen.model, datamodule=command.datamodule, verbose=False)
-    say(f"  {in_words(measured)}  ({_how_many(trainer, command.datamodule, verb):,} sequences)")
+    say(f"  {in_words(measured)}{_how_many(trainer, command.datamodule, verb)}")
     if chosen.run is not None and trainer.is_global_zero:
         _keep(chosen.run / verb / "metrics.json", {"checkpoint": str(chosen.path), **measured})
     return 0
 
 
-def _how_many(trainer: object, datamodule: object, verb: str) -> int:
-    return len(getattr(datamodule, "val" if verb == "validate" else "test"))
+def _how_many(trainer: Trainer, datamodule: object, verb: str) -> str:
+    """How many sequences were scored, in brackets; nothing where that is not known, or batches were left out."""
+    part = getattr(datamodule, "val" if verb == "validate" else "test", None)
+    limit = trainer.limit_val_batches if verb == "validate" else trainer.limit_test_batches
+    # 1 is a number of batches, 1.0 is all of them.
+    if part is None or isinstance(limit, int) or limit < 1.0:
+        return ""
+    return f"  ({len(part):,} sequence{'' if len(part) == 1 else 's'})"
 
 
 def _keep(path: Path, content: dict[str, object]) -> None:

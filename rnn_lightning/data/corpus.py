@@ -7,7 +7,6 @@ import json
 import logging
 import shutil
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,9 @@ import numpy as np
 import platformdirs
 import tokenizers
 from filelock import FileLock
-from tokenizers import Tokenizer, trainers
 
 from rnn_lightning.data import reviews
-from rnn_lightning.text import SPECIAL_TOKENS, TOKENIZER_VERSION, encode_chunks, word_tokenizer
+from rnn_lightning.text import TOKENIZER_VERSION, encode_chunks, lexicon, word_tokenizer
 
 FORMAT_VERSION = 1
 """To be raised by whoever changes the files of the cache: corpora prepared before are then made anew."""
@@ -100,23 +98,13 @@ def _build(path: Path, folder: Path) -> Corpus:
 def _tokenized(path: Path) -> Corpus:
     _log.info("Reading %s and splitting its reviews into words (once)", path.name)
     read = reviews.read(path)
-    words = _lexicon(read.texts)
+    words = lexicon(read.texts)
     if not words:
         raise ValueError(f"the reviews in {path} have no words")
     chunks = encode_chunks(word_tokenizer(words), read.texts)
     ids = [np.array(review, np.int32) for chunk in chunks for review in chunk]
     offsets = np.concatenate(([0], np.cumsum([len(review) for review in ids])))
     return Corpus(words, np.concatenate(ids), offsets, read.labels, read.splits, read.films, read.ids)
-
-
-def _lexicon(texts: Sequence[str]) -> list[str]:
-    tokenizer: Tokenizer = word_tokenizer()
-    trainer = trainers.WordLevelTrainer(
-        vocab_size=2**31, min_frequency=0, special_tokens=list(SPECIAL_TOKENS), show_progress=False
-    )
-    tokenizer.train_from_iterator(texts, trainer, length=len(texts))
-    # In the order of the alphabet, which tells nothing about how frequent a word is in the test reviews.
-    return sorted(set(tokenizer.get_vocab()) - set(SPECIAL_TOKENS))
 
 
 def _save(folder: Path, corpus: Corpus) -> None:

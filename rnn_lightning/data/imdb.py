@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from rnn_lightning.batch import PAD, UNKNOWN, Batch, Facts, Truncate, pad_ragged
+from rnn_lightning.batch import UNKNOWN, Batch, Facts, Truncate, pad_ragged
 from rnn_lightning.data.base import SequenceData, Sequences, at_least
 from rnn_lightning.data.corpus import Corpus, open_corpus
 from rnn_lightning.data.reviews import SPLITS, UNKNOWN_FILM, locate
-from rnn_lightning.text import SPECIAL_TOKENS, TextEncoder
+from rnn_lightning.text import SPECIAL_TOKENS, TextEncoder, most_frequent, remap
 
 _log = logging.getLogger("rnn_lightning")
 
@@ -87,12 +86,13 @@ class IMDb(SequenceData):
         corpus = self.corpus
         train, val = self._split(corpus)
         counts = _counts(corpus, train)
-        encoder = self.model_encoder or TextEncoder(self._vocabulary(corpus, counts), self.max_length, self.truncate)
-        remap = _remap(corpus.words, encoder.words)
-        self.coverage = float(counts[remap != UNKNOWN].sum() / counts.sum())
+        words = most_frequent(corpus.words, counts, self.vocab_size)
+        encoder = self.model_encoder or TextEncoder(words, self.max_length, self.truncate)
+        new_ids = remap(corpus.words, encoder.words)
+        self.coverage = float(counts[new_ids != UNKNOWN].sum() / counts.sum())
         self.facts = Facts(None, ("negative", "positive"), encoder)
         test = np.flatnonzero(corpus.splits == SPLITS.index("test"))
-        self.train, self.val, self.test = (_Reviews(corpus, rows, remap, encoder) for rows in (train, val, test))
+        self.train, self.val, self.test = (_Reviews(corpus, rows, new_ids, encoder) for rows in (train, val, test))
 
     def summary(self) -> str:
         """What `setup` made, in one line."""
@@ -133,10 +133,6 @@ class IMDb(SequenceData):
         rows = np.flatnonzero(corpus.splits == SPLITS.index("train"))
         return rows[~in_val], rows[in_val]
 
-    def _vocabulary(self, corpus: Corpus, counts: np.ndarray[Any, Any]) -> list[str]:
-        frequent = np.argsort(-counts, kind="stable")[: self.vocab_size]
-        return [corpus.words[i - len(SPECIAL_TOKENS)] for i in frequent if counts[i]]
-
 
 def _films(corpus: Corpus) -> np.ndarray[Any, Any]:
     films: np.ndarray[Any, Any] = corpus.films[corpus.splits == SPLITS.index("train")]
@@ -151,24 +147,18 @@ def _counts(corpus: Corpus, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.bincount(tokens, minlength=len(corpus.words) + len(SPECIAL_TOKENS))
 
 
-def _remap(lexicon: Sequence[str], words: Sequence[str]) -> np.ndarray[Any, Any]:
-    """The id in the vocabulary `words` for each id in the lexicon."""
-    known = {word: index for index, word in enumerate(words, len(SPECIAL_TOKENS))}
-    return np.array([PAD, UNKNOWN, *(known.get(word, UNKNOWN) for word in lexicon)], np.int64)
-
-
 class _Reviews(Sequences):
     """The reviews in these rows of the corpus, with the ids of an encoder's vocabulary."""
 
     def __init__(
-        self, corpus: Corpus, rows: np.ndarray[Any, Any], remap: np.ndarray[Any, Any], encoder: TextEncoder
+        self, corpus: Corpus, rows: np.ndarray[Any, Any], new_ids: np.ndarray[Any, Any], encoder: TextEncoder
     ) -> None:
         self.ids = corpus.ids
         self.starts = corpus.offsets[rows]
         self.sizes = corpus.offsets[rows + 1] - self.starts
         self.targets = corpus.labels[rows]
         self.rows = rows
-        self.remap = remap
+        self.new_ids = new_ids
         self.max_length = encoder.max_length
         self.truncate = encoder.truncate
         limit = self.sizes.max() if self.max_length is None else self.max_length
@@ -176,6 +166,6 @@ class _Reviews(Sequences):
 
     def __getitems__(self, indices: list[int]) -> Batch:
         ids, lengths = pad_ragged(self.ids, self.starts[indices], self.sizes[indices], self.max_length, self.truncate)
-        inputs = self.remap[ids]  # padding stays padding
+        inputs = self.new_ids[ids]  # padding stays padding
         targets = self.targets[indices]
         return Batch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.from_numpy(targets))

@@ -3,7 +3,7 @@
 from rnn_lightning.layers.base import RecurrentLayer, State
 from rnn_lightning.layers.embedding import TokenEmbedding
 from rnn_lightning.layers.gru import GRU
-from rnn_lightning.layers.head import make_head
+from rnn_lightning.layers.head import TiedHead, make_head
 from rnn_lightning.layers.lstm import LSTM
 from rnn_lightning.layers.pooling import Pooling, PoolingName
 from rnn_lightning.layers.rnn import RNN
@@ -20,6 +20,7 @@ __all__ = [
     "RecurrentStack",
     "StackState",
     "State",
+    "TiedHead",
     "TokenEmbedding",
     "make_head",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -34,3 +36,31 @@ def make_head(input_size: int, output_size: int, dropout: float = 0.0, batch_nor
     if dropout > 0.0:
         before.append(nn.Dropout(dropout))
     return nn.Sequential(*before, nn.Linear(input_size, output_size))
+
+
+class TiedHead(nn.Module):
+    """Scores each token by the vector that it has as an input (Press and Wolf 2017, https://arxiv.org/abs/1608.05859).
+
+    Padding, the first vector, is left out: it is never predicted.
+
+    Args:
+        vectors: the input vectors of V tokens (V, E); shared, not copied.
+        input_size: features of a step, F; a linear map brings them to E where the two differ.
+        dropout: share of the features set to zero in training.
+
+    Raises:
+        ValueError: dropout is outside [0, 1).
+    """
+
+    def __init__(self, vectors: nn.Embedding, input_size: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        size = vectors.embedding_dim
+        *before, linear = make_head(input_size, size, dropout)
+        self.before = nn.Sequential(*before, *([linear] if input_size != size else []))
+        # In a list, so that the vectors are parameters of the embedding alone.
+        self._vectors = [vectors]
+        self.bias = nn.Parameter(torch.zeros(vectors.num_embeddings - 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (..., F) to logits (..., V - 1)."""
+        return functional.linear(self.before(x), self._vectors[0].weight[1:], self.bias)

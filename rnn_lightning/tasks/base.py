@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from rnn_lightning import registry
@@ -31,10 +32,12 @@ class SequenceTask(pl.LightningModule, ABC):
     Attributes:
         labels: names of the classes; empty for regression.
         encoder: turns raw text into token ids; None where the inputs are features.
+        is_trained: the weights come from a training or a checkpoint; others are not scored.
     """
 
     labels: tuple[str, ...] = ()
     encoder: TextEncoder | None = None
+    is_trained: bool = False
 
     @abstractmethod
     def build(self) -> None:
@@ -92,6 +95,27 @@ class SequenceTask(pl.LightningModule, ABC):
         """AdamW with the command's defaults; `--optimizer` puts another in its place."""
         return torch.optim.AdamW(self.parameters(), lr=3e-3, weight_decay=0.01)
 
+    def on_train_start(self) -> None:
+        """From here on the weights are trained ones."""
+        self.is_trained = True
+
+    def on_validation_start(self) -> None:
+        """Refuses to score random weights; within a training, validation may come before the first step."""
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            self._refuse_random_weights()
+
+    def on_test_start(self) -> None:
+        """Refuses to score random weights."""
+        self._refuse_random_weights()
+
+    def on_predict_start(self) -> None:
+        """Refuses to predict with random weights."""
+        self._refuse_random_weights()
+
+    def _refuse_random_weights(self) -> None:
+        if not self.is_trained:
+            raise ValueError("this model has not been trained: its weights are random, and so would be what it says")
+
     def get_extra_state(self) -> Tensor:
         """Labels and text encoder as a tensor of JSON, which loads everywhere without unpickling code."""
         encoder = None if self.encoder is None else self.encoder.state()
@@ -110,6 +134,7 @@ class SequenceTask(pl.LightningModule, ABC):
             raise ValueError("the checkpoint's vocabulary is not the one of this data: training cannot go on with it")
         self.labels = tuple(content["labels"])
         self.encoder = encoder
+        self.is_trained = True
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Checks that the checkpoint's weights fit this model.
@@ -158,5 +183,7 @@ def layer_maker(cell: str, options: dict[str, Any] | None) -> Callable[[int, int
 
 def _in_words(sizes: Any, labels: tuple[str, ...]) -> str:
     inputs = "text" if sizes.get("input_size") is None else f"sequences of {sizes['input_size']} features"
+    if "num_classes" not in sizes and sizes.get("vocab_size") is not None:
+        return f"{inputs} of {sizes.get('vocab_size')} token ids"
     targets = f"the classes {', '.join(labels)}" if labels else "numbers as targets"
     return f"{inputs} and {targets}"

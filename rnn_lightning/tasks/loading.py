@@ -25,7 +25,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{path} is not a checkpoint, or is damaged ({_first_line(error)})") from error
+        # Torch's own words may advise to run whatever code the file holds: never.
+        raise ValueError(f"{path} is not a checkpoint, or is damaged") from error
     if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
         raise ValueError(f"{path} is not a checkpoint of rnn-lightning")
     return checkpoint

@@ -27,7 +27,7 @@ class AUROC(MulticlassAUROC):
 
 
 class MeanLoss(Metric):
-    """The mean over all sequences, from the batches' means.
+    """The mean over all sequences or tokens, from the batches' means.
 
     Lightning's own mean over processes is off where they do not have equally many: it cuts the average count off to a
     whole number. That of torchmetrics ignores either the weights or what is NaN.
@@ -41,14 +41,22 @@ class MeanLoss(Metric):
         self.add_state("total", torch.tensor(0.0), "sum")
         self.add_state("count", torch.tensor(0), "sum")
 
-    def update(self, loss: Tensor, count: int) -> None:
-        """Adds a batch: the mean loss of its sequences, and how many they are."""
+    def update(self, loss: Tensor, count: int | Tensor) -> None:
+        """Adds a batch: the mean loss of its sequences or tokens, and how many they are."""
         self.total += loss * count
         self.count += count
 
     def compute(self) -> Tensor:
         """The mean."""
         return self.total / self.count
+
+
+class Perplexity(MeanLoss):
+    """e to the mean loss of a token, in nats: among how many equally likely tokens the model hesitates."""
+
+    def compute(self) -> Tensor:
+        """The perplexity."""
+        return super().compute().exp()
 
 
 def classification_metrics(prefix: str, num_classes: int) -> MetricCollection:

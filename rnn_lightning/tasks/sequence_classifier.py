@@ -95,7 +95,13 @@ class SequenceClassifier(SequenceTask):
             self._network(vocab_size=2, input_size=None, num_classes=2)
 
     def sizes(self, facts: Facts) -> dict[str, int | None]:
-        """Vocabulary or features, and the number of classes."""
+        """Vocabulary or features, and the number of classes.
+
+        Raises:
+            ValueError: the data has a target for each step.
+        """
+        if facts.per_step:
+            raise ValueError("this data has a target for each step, not one for a sequence: LanguageModel learns it")
         return {
             "vocab_size": None if facts.encoder is None else facts.encoder.vocab_size,
             "input_size": facts.input_size,

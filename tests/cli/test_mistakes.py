@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from rnn_lightning import registry
 from tests.cli.helpers import one_mistake
 from tests.conftest import SMALL, Command
+
+LAYERS = ", ".join(registry.names("layers"))
+DATA = ", ".join(registry.names("data"))
 
 CONFIGS = {
     "unknown section": ("modle:\n  init_args: {cell: lstm}\n", "there is no section 'modle'; did you mean 'model'?"),
@@ -73,11 +77,11 @@ FLAGS = [
     ("--optimizer.lrr=1", "AdamW has no option 'lrr'; did you mean 'lr'?"),
     ("--checkpoint.monitr=val_loss", "Checkpoint has no option 'monitr'; did you mean 'monitor'?"),
     ("--early_stoping=null", "there is no option --early_stoping; did you mean '--early_stopping'?"),
-    ("--model.cell=lstmm", "'lstmm'; there are gru, lstm, rnn; did you mean 'lstm'?"),
-    ("--model.cell=42", "there is no recurrent layer '42'; there are gru, lstm, rnn"),
+    ("--model.cell=lstmm", f"'lstmm'; there are {LAYERS}; did you mean 'lstm'?"),
+    ("--model.cell=42", f"there is no recurrent layer '42'; there are {LAYERS}"),
     ("--model=SequenceClasifier", "model: there is no 'SequenceClasifier'; did you mean 'SequenceClassifier'?"),
     ("--data=IMDB", "data: there is no 'IMDB'; did you mean 'IMDb'?"),
-    ("--data=Foo", "data: there is no 'Foo'; there are IMDb, SyntheticSequences"),
+    ("--data=Foo", f"data: there is no 'Foo'; there are {DATA}"),
     ("--optimizer=Adamm", "optimizer: there is no 'Adamm'; did you mean 'Adam'?"),
     ("--lr_scheduler=OneCycl", "lr_scheduler: there is no 'OneCycl'; did you mean 'OneCycle'?"),
     ("--model.hidden_size=big", "model.hidden_size wants a whole number, not 'big'"),
@@ -107,6 +111,9 @@ FLAGS = [
     ("--seed_everything=x", "seed_everything wants"),
     ("--ckpt_path=nowhere.ckpt", "there is no checkpoint nowhere.ckpt"),
     ("--trainer.max_ep=3", "there is no option --trainer.max_ep"),
+    ("--hidden_size=3", "there is no option --hidden_size; did you mean '--model.hidden_size'?"),
+    ("--max_epochs=3", "there is no option --max_epochs; did you mean '--trainer.max_epochs'?"),
+    ("--num_train=3", "there is no option --num_train; did you mean '--data.num_train'?"),
     ("-x", "there is no option -x"),
 ]
 
@@ -177,7 +184,7 @@ def test_mistakes_of_the_other_verbs_are_told_too(command: Command, verb: str, f
         ("--trainer.max_epoch=3", "there is no option --trainer.max_epoch"),
         ("--data.numtest=3", "SyntheticSequences has no option 'numtest'; did you mean 'num_test'?"),
         ("--data.num_test=0", "num_test is 0; it must be at least 1"),
-        ("--data=Foo", "data: there is no 'Foo'; there are IMDb, SyntheticSequences"),
+        ("--data=Foo", f"data: there is no 'Foo'; there are {DATA}"),
         ("--rnu=x", "there is no option --rnu; did you mean '--run'?"),
         ("--config=lstmm.yaml", "did you mean 'lstm.yaml'?"),
     ):

@@ -193,3 +193,9 @@ def test_a_model_of_reviews_is_the_same_from_either_order_of_configs(command: Co
         numbers.append(epochs(only_run()))
         shutil.rmtree("runs")
     assert numbers[0] == numbers[1] == numbers[2]
+
+
+def test_the_number_of_sequences_is_told_only_where_all_were_scored(command: Command, feature_run: Path) -> None:
+    assert command("test").out.rstrip().endswith("(90 sequences)")
+    assert "sequences" not in command("test", "--trainer.limit_test_batches=1").out.splitlines()[-1]
+    assert command("test", "--data.num_test=1").out.rstrip().endswith("(1 sequence)")

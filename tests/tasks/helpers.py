@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from rnn_lightning import Facts, SequenceClassifier, TextEncoder
-from rnn_lightning.batch import Batch
+from rnn_lightning import Facts, LanguageModel, SequenceClassifier, TextEncoder
+from rnn_lightning.batch import PAD, Batch
 
+Task = TypeVar("Task", bound=pl.LightningModule)
 TWO = ("no", "yes")
 FIVE = ("a", "b", "c", "d", "e")
 WORDS = ("good", "bad", "schön", "電", "😀", "film")
@@ -29,10 +30,27 @@ def text_model(labels: tuple[str, ...] = TWO, encoder: TextEncoder = ENCODER, **
     return _adopted(Facts(None, labels, encoder), {"embedding_size": 5, **options})
 
 
+LETTERS = TextEncoder("abcdefgh", unit="spaced_word")
+LETTER_FACTS = Facts(None, (), LETTERS, per_step=True)
+
+
+def language_model(facts: Facts = LETTER_FACTS, **options: Any) -> LanguageModel:
+    """A language model with weights large enough to be sure of something, in eval mode."""
+    torch.manual_seed(0)
+    model = LanguageModel(**{"hidden_size": 6, "embedding_size": 5, **options})
+    model.adopt(facts)
+    for parameter in model.parameters():
+        parameter.data.normal_()
+    model.embedding.vectors.weight.data[PAD] = 0.0
+    model.is_trained = True  # as good as any other weights here
+    return model.eval()
+
+
 def _adopted(facts: Facts, options: dict[str, Any]) -> SequenceClassifier:
     torch.manual_seed(0)
     model = SequenceClassifier(**{"hidden_size": 4, **options})
     model.adopt(facts)
+    model.is_trained = True  # as good as any other weights here
     return model.eval()
 
 
@@ -63,7 +81,7 @@ class Batches(pl.LightningDataModule):
     val_dataloader = test_dataloader = predict_dataloader = train_dataloader
 
 
-def still(model: SequenceClassifier) -> SequenceClassifier:
+def still(model: Task) -> Task:
     """The model with no optimiser: training leaves its weights as they are."""
     model.configure_optimizers = lambda: None  # type: ignore[method-assign]
     return model
@@ -75,7 +93,7 @@ def silent_trainer(**options: Any) -> pl.Trainer:
     return pl.Trainer(**{**quiet, "accelerator": "cpu", "devices": 1, "enable_model_summary": False, **options})
 
 
-def saved(model: SequenceClassifier, path: Path) -> Path:
+def saved(model: pl.LightningModule, path: Path) -> Path:
     """Writes the model's checkpoint as training does."""
     trainer = silent_trainer()
     trainer.strategy.connect(model)

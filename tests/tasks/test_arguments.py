@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import torch
 
-from rnn_lightning import SequenceClassifier
+from rnn_lightning import SequenceClassifier, registry
 
-NO_LAYER = "there is no recurrent layer '{}'; there are gru, lstm, rnn"
+NO_LAYER = f"there is no recurrent layer '{{}}'; there are {', '.join(registry.names('layers'))}"
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"cell": "lsmt"}, NO_LAYER.format("lsmt") + "; did you mean 'lstm'?"),
-        ({"cell": "GRU"}, NO_LAYER.format("GRU")),
+        ({"cell": "GRU"}, NO_LAYER.format("GRU") + "; did you mean 'gru'?"),
         ({"cell": "rn"}, NO_LAYER.format("rn") + "; did you mean 'rnn'?"),
         ({"cell": "transformer"}, NO_LAYER.format("transformer")),
         ({"hidden_size": 0}, "hidden_size is 0; it must be at least 1"),

@@ -1,0 +1,280 @@
+"""What comes next? A probability for each token of the vocabulary, after every step of a text.
+
+B texts, T steps, E features of a token, F features after the recurrent layers, V token ids. Padding, id 0, is never
+predicted: the model has V - 1 logits, the first of them for id 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rnn_lightning.batch import PAD, UNKNOWN, Batch, Facts
+from rnn_lightning.layers import RecurrentStack, StackState, TiedHead, TokenEmbedding, make_head
+from rnn_lightning.tasks.base import SequenceTask, layer_maker
+from rnn_lightning.tasks.metrics import MeanLoss, Perplexity
+
+_NAMED = 5
+"""Next tokens that a prediction names."""
+_SEEDS = 2**63
+"""Seeds that a generator of random numbers takes."""
+
+
+class NextTokens(NamedTuple):
+    """The most probable tokens to come after a text, with their probabilities."""
+
+    tokens: list[str]
+    probabilities: list[float]
+
+
+class LanguageModel(SequenceTask):
+    """Predicts each token of a text from all tokens before it, the true ones (teacher forcing).
+
+    Args:
+        cell: short name of the recurrent layer: rnn, lstm, gru, or an installed package's own.
+        hidden_size: features of each recurrent layer.
+        num_layers: recurrent layers on top of each other.
+        bidirectional: refused, since the backward direction would see the token that is to be predicted.
+        residual: add each layer's input to its output.
+        layer_dropout: dropout between the recurrent layers.
+        cell_options: further options of the layer, for example {nonlinearity: relu} of rnn.
+        embedding_size: features of a token.
+        embedding_dropout: dropout of whole token features, the same at all steps of a text.
+        word_dropout: share of the input tokens replaced by the unknown token in training.
+        dropout: dropout before the output layer.
+        tie_embedding: the output layer uses the embedding's vectors.
+        vocab_size: token ids; filled in from the data.
+
+    Raises:
+        ValueError: a value is out of range, or a name is unknown.
+    """
+
+    embedding: TokenEmbedding
+    recurrent: RecurrentStack
+    head: nn.Module
+
+    def __init__(
+        self,
+        cell: str = "lstm",
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        residual: bool = False,
+        layer_dropout: float = 0.0,
+        cell_options: dict[str, Any] | None = None,
+        embedding_size: int = 100,
+        embedding_dropout: float = 0.0,
+        word_dropout: float = 0.0,
+        dropout: float = 0.0,
+        tie_embedding: bool = False,
+        vocab_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        if bidirectional:
+            raise ValueError("a language model cannot be bidirectional: it would see the token that it has to predict")
+        self.save_hyperparameters(logger=False)
+        if vocab_size is not None:
+            self.build()
+            return
+        # Built once for nothing, without memory, so that a wrong value is found before the data is prepared.
+        with torch.device("meta"):
+            self._network(vocab_size=3)
+
+    def sizes(self, facts: Facts) -> dict[str, int | None]:
+        """The vocabulary.
+
+        Raises:
+            ValueError: the data is no text with a target for each step.
+        """
+        if facts.encoder is None or not facts.per_step:
+            raise ValueError("a language model learns to go on with a text: this data has one target for each sequence")
+        return {"vocab_size": facts.encoder.vocab_size}
+
+    def build(self) -> None:
+        """Makes the network and what is measured."""
+        for name, module in self._network(self.hparams["vocab_size"]).items():
+            self.add_module(name, module)
+        self.train_loss = MeanLoss()
+        self.val_metrics, self.test_metrics = (
+            nn.ModuleDict({"loss": MeanLoss(), "perplexity": Perplexity(), "unknown": MeanLoss()}) for _ in range(2)
+        )
+
+    def _network(self, vocab_size: int) -> dict[str, nn.Module]:
+        h = self.hparams
+        embedding = TokenEmbedding(vocab_size, h["embedding_size"], h["embedding_dropout"], h["word_dropout"])
+        recurrent = RecurrentStack(
+            layer_maker(h["cell"], h["cell_options"]),
+            h["embedding_size"],
+            h["hidden_size"],
+            h["num_layers"],
+            dropout=h["layer_dropout"],
+            residual=h["residual"],
+        )
+        head: nn.Module = (
+            TiedHead(embedding.vectors, recurrent.output_size, h["dropout"])
+            if h["tie_embedding"]
+            else make_head(recurrent.output_size, vocab_size - 1, h["dropout"])
+        )
+        return {"embedding": embedding, "recurrent": recurrent, "head": head}
+
+    def forward(
+        self, inputs: Tensor, lengths: Tensor | None = None, state: StackState | None = None
+    ) -> tuple[Tensor, StackState]:
+        """Logits of the token after each step.
+
+        Args:
+            inputs: token ids (B, T).
+            lengths: valid steps of each text (B,) int64; None: all are.
+            state: the state after what came before; None at the beginning of a text.
+
+        Returns:
+            Logits of the ids 1 to V - 1 (B, T, V - 1), and the state after each text's last step.
+        """
+        output, state = self.recurrent(self.embedding(inputs), lengths, state)
+        return self.head(output), state
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Mean loss of a batch's tokens, in nats; its mean over the epoch's tokens is logged as train_loss."""
+        loss, count = self._loss(batch)
+        self.train_loss.update(loss.detach(), count)
+        self.log("train_loss", self.train_loss, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds a batch to val_loss, val_perplexity, and val_unknown, the share of unknown tokens."""
+        self._measure("val", self.val_metrics, batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds a batch to test_loss, test_perplexity, and test_unknown, the share of unknown tokens."""
+        self._measure("test", self.test_metrics, batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[NextTokens]:
+        """The most probable tokens after each text of the batch."""
+        return self._most_probable(self._after(batch)[0])
+
+    @torch.inference_mode()
+    def predict_text(self, texts: Sequence[str], batch_size: int = 64) -> list[NextTokens]:
+        """The most probable tokens after each text, in their order; never the unknown one.
+
+        Args:
+            texts: any strings; after an empty one, what comes after nothing.
+            batch_size: texts that go through the network together.
+
+        Raises:
+            ValueError: a single string was given.
+        """
+        if isinstance(texts, str):
+            raise ValueError("predict_text takes a list of texts, not a single one: write predict_text([text])")
+        was_training = self.training
+        self.eval()
+        found = []
+        for start in range(0, len(texts), batch_size):
+            found += self._most_probable(self._after(self._encoder().batch(texts[start : start + batch_size]))[0])
+        self.train(was_training)
+        return found
+
+    def generate(
+        self, prompt: str, length: int = 100, temperature: float = 1.0, seed: int | None = None
+    ) -> Iterator[str]:
+        """Goes on writing after a prompt, token by token, one step of the network each.
+
+        Args:
+            prompt: what comes before.
+            length: tokens to write.
+            temperature: the logits are divided by it before a token is drawn; at 0 it is the most probable one.
+            seed: makes the drawing repeatable.
+
+        Returns:
+            The pieces of text that follow the prompt, each made when it is asked for.
+
+        Raises:
+            ValueError: the prompt has no token, or a number is out of range.
+        """
+        if length < 0:
+            raise ValueError(f"length is {length}; it must be at least 0")
+        if not 0 <= temperature < math.inf:
+            raise ValueError(f"temperature is {temperature}; it must be at least 0, and finite")
+        if seed is not None and not 0 <= seed < _SEEDS:
+            raise ValueError(f"seed is {seed}; it must be at least 0 and below {_SEEDS}")
+        batch = self._encoder().batch([prompt])
+        if batch.lengths.item() == 0:
+            raise ValueError("the prompt is empty: there is nothing to go on from")
+        random = torch.Generator()
+        if seed is not None:
+            random.manual_seed(seed)
+        else:
+            random.seed()
+        return self._written(batch, length, temperature, random)
+
+    @torch.inference_mode()
+    def _written(self, batch: Batch, length: int, temperature: float, random: torch.Generator) -> Iterator[str]:
+        was_training = self.training
+        self.eval()
+        try:
+            before = int(batch.inputs[0, -1])
+            logits, state = self._after(batch)
+            for _ in range(length):
+                index = _drawn(logits[0].cpu(), temperature, random)
+                yield self._encoder().piece(index, before)
+                embedded = self.embedding(torch.tensor([[index]], device=self.device))
+                output, state = self.recurrent.step(embedded[:, 0], state)
+                logits, before = _without_unknown(self.head(output)), index
+        finally:
+            self.train(was_training)
+
+    def _encoder(self) -> Any:
+        assert self.encoder is not None, "a trained language model has a text encoder"
+        return self.encoder
+
+    def _after(self, batch: Batch) -> tuple[Tensor, StackState]:
+        """Logits of what comes after each text (B, V - 1), the unknown token impossible, and the state (B, ...)."""
+        embedded = self.embedding(batch.inputs.to(self.device))
+        output, state = self.recurrent(embedded, batch.lengths.to(self.device))
+        rows = torch.arange(len(output), device=self.device)
+        last = output[rows, (batch.lengths.to(self.device) - 1).clamp(min=0)]
+        return _without_unknown(self.head(last)), state
+
+    def _most_probable(self, logits: Tensor) -> list[NextTokens]:
+        words = self._encoder().words
+        highest, indices = torch.softmax(logits, 1).topk(min(_NAMED, len(words)), 1)
+        # Logit 0 is the unknown token's; that of the vocabulary's first word follows it.
+        return [
+            NextTokens([words[index - 1] for index in row], probabilities)
+            for row, probabilities in zip(indices.tolist(), highest.tolist(), strict=True)
+        ]
+
+    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Mean loss of a batch's tokens, in nats, and their number."""
+        assert batch.targets is not None, "a batch for training or scoring has targets"
+        logits, _ = self(batch.inputs, batch.lengths)
+        targets = batch.targets.flatten() - 1
+        count = (targets != PAD - 1).sum()
+        nats = functional.cross_entropy(logits.flatten(0, 1), targets, ignore_index=PAD - 1, reduction="sum")
+        return nats / count.clamp(min=1), count
+
+    def _measure(self, split: str, metrics: nn.ModuleDict, batch: Batch) -> None:
+        loss, count = self._loss(batch)
+        unknown = (torch.as_tensor(batch.targets) == UNKNOWN).sum() / count.clamp(min=1)
+        for name, value in (("loss", loss), ("perplexity", loss), ("unknown", unknown)):
+            metric = cast(MeanLoss, metrics[name])
+            metric.update(value, count)
+            self.log(f"{split}_{name}", metric, on_step=False, on_epoch=True)
+
+
+def _without_unknown(logits: Tensor) -> Tensor:
+    """The unknown token is never the answer: it stands for words that the model does not have."""
+    return torch.cat((torch.full_like(logits[:, :UNKNOWN], -torch.inf), logits[:, UNKNOWN:]), 1)
+
+
+def _drawn(logits: Tensor, temperature: float, random: torch.Generator) -> int:
+    """A token id, from logits (V - 1,) of the ids from 1 on."""
+    if temperature == 0:
+        return int(logits.argmax()) + 1
+    # The highest becomes 0, so that however low the temperature is, nothing overflows.
+    logits = (logits - logits.max()).double() / temperature
+    return int(torch.multinomial(torch.softmax(logits, 0), 1, generator=random)) + 1
