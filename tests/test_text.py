@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import unicodedata
+from itertools import pairwise
+from typing import get_args
 
 import pytest
 import torch
@@ -8,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnn_lightning.batch import PAD, UNKNOWN, Truncate
-from rnn_lightning.text import TOKENIZER_VERSION, TextEncoder, encode_chunks, word_tokenizer
+from rnn_lightning.text import TOKENIZER_VERSION, TextEncoder, Unit, encode_chunks, lexicon, word_tokenizer
 
 
 def _tokens(text: str) -> list[str]:
@@ -103,3 +106,80 @@ def test_state_of_another_version_is_refused() -> None:
     state = {**TextEncoder(["a"]).state(), "version": TOKENIZER_VERSION + 1}
     with pytest.raises(ValueError, match=f"version {TOKENIZER_VERSION + 1}, this rnn-lightning knows"):
         TextEncoder.from_state(state)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "tokens"),
+    [
+        ("Ein Wort\n\tä 😀<br />", "character", list("Ein Wort\n\tä 😀<br />")),
+        ("cafe\u0301 A\u030a", "character", list("café Å")),
+        ("電影\u3000好", "character", list("電影\u3000好")),
+        ("", "character", []),
+        ("我 喜欢，学习。", "spaced_word", ["我", "喜欢", "，", "学习", "。"]),
+        ("DVD版です OK don't", "spaced_word", ["dvd版です", "ok", "don't"]),
+        ("我 喜欢，学习。", "word", ["我", "喜", "欢", "，", "学", "习", "。"]),
+    ],
+)
+def test_units(text: str, unit: Unit, tokens: list[str]) -> None:
+    words = lexicon([text], unit)
+    assert words == sorted(set(tokens))
+    assert [words[i - 2] for i in TextEncoder(words, unit=unit).encode([text])[0]] == tokens
+
+
+@given(st.text(max_size=60))
+def test_characters_give_the_text_back(text: str) -> None:
+    encoder = TextEncoder(lexicon([text], "character"), unit="character")
+    (ids,) = encoder.encode([text])
+    assert "".join(encoder.piece(i, None) for i in ids) == unicodedata.normalize("NFC", text)
+
+
+@given(st.lists(st.text(max_size=40), max_size=5), st.sampled_from(get_args(Unit)))
+def test_a_lexicon_knows_every_token_of_its_texts(texts: list[str], unit: Unit) -> None:
+    words = lexicon(texts, unit)
+    ids = [i for row in TextEncoder(words, unit=unit).encode(texts) for i in row]
+    assert UNKNOWN not in ids
+    assert {words[i - 2] for i in ids} == set(words)
+
+
+def test_a_lexicon_says_nothing_of_how_frequent_a_token_is() -> None:
+    assert lexicon(["b b b c", "a c"]) == ["a", "b", "c"]
+    assert lexicon([]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "written"),
+    [
+        ("Well, I don't know!", "word", "well, i don't know!"),
+        ("a. b; c: d? e!", "spaced_word", "a. b; c: d? e!"),
+        ("我 喜欢，学习。好", "spaced_word", "我 喜欢， 学习。 好"),
+        ("我喜欢，学习", "word", "我喜欢，学习"),
+        ("hello 世界 ok", "word", "hello世界 ok"),
+        (" A\n b,c ", "character", " A\n b,c "),
+        ("fun 😀", "word", "fun 😀"),
+    ],
+)
+def test_pieces_make_a_text(text: str, unit: Unit, written: str) -> None:
+    encoder = TextEncoder(lexicon([text], unit), unit=unit)
+    (ids,) = encoder.encode([text])
+    assert "".join(encoder.piece(i, before) for before, i in pairwise([None, *ids]) if i is not None) == written
+
+
+@pytest.mark.parametrize("before", [PAD, UNKNOWN])
+def test_a_piece_may_follow_an_unknown_token(before: int) -> None:
+    assert TextEncoder(["a", "b"]).piece(2, before) == " a"
+
+
+@pytest.mark.parametrize("unit", get_args(Unit))
+def test_the_unit_is_part_of_the_state(unit: Unit) -> None:
+    encoder = TextEncoder(["a", " ", "喜欢"], unit=unit)
+    again = TextEncoder.from_state(json.loads(json.dumps(encoder.state())))
+    assert again == encoder
+    assert again.unit == unit
+    assert again.encode(["a 喜欢 A"]) == encoder.encode(["a 喜欢 A"])
+    assert all(encoder != TextEncoder(encoder.words, unit=other) for other in get_args(Unit) if other != unit)
+
+
+def test_a_state_that_names_no_unit_is_of_words() -> None:
+    state = TextEncoder(["a"]).state()
+    del state["unit"]
+    assert TextEncoder.from_state(state).unit == "word"

@@ -35,7 +35,13 @@ class LastCheckpoint(callbacks.ModelCheckpoint):
     """
 
     def __init__(self) -> None:
-        super().__init__(filename="last", save_top_k=1, enable_version_counter=False)
+        super().__init__(
+            filename="last",
+            save_top_k=1,
+            enable_version_counter=False,
+            # After every epoch, not after every validation.
+            save_on_train_epoch_end=True,
+        )
 
 
 @final
@@ -45,7 +51,7 @@ class EarlyStopping(callbacks.EarlyStopping):
     Args:
         monitor: the logged quantity to watch.
         mode: min where a lower value is better, max where a higher one is.
-        patience: epochs without an improvement that are waited for.
+        patience: validations without an improvement that are waited for; there is one an epoch by default.
         min_delta: a smaller change is no improvement.
     """
 
