@@ -16,7 +16,9 @@ from rnn_lightning.cli import configs
 from rnn_lightning.cli.app import ScoreCommand
 from rnn_lightning.cli.chosen import Chosen, choose
 from rnn_lightning.cli.errors import UserError
+from rnn_lightning.registry import did_you_mean
 
+_OPTIONS = ["--text", "--file", "--output", "--run", "--ckpt_path"]
 _AT_ONCE = 1024
 """Texts that are read before they are predicted: sorted by length they make better batches."""
 _SHOWN = 100
@@ -65,9 +67,11 @@ def predict(options: list[str]) -> int:
 
 def _refuse(left: list[str]) -> None:
     """The data and the Trainer have no part in predicting texts: an option of theirs would do nothing."""
-    given = [word for word in left if not word.startswith("--config=")]
+    given = [word.partition("=")[0] for word in left if not word.startswith("--config=")]
+    if given and given[0].removeprefix("--").split(".")[0] in ("data", "trainer", "seed_everything"):
+        raise UserError(f"{given[0]} does not apply to texts: they need no data set and no Trainer")
     if given:
-        raise UserError(f"{given[0].partition('=')[0]} does not apply to texts: they need no data set and no Trainer")
+        raise UserError(f"predict has no option {given[0]}{did_you_mean(given[0], _OPTIONS)}")
 
 
 def _of_texts(chosen: Chosen, texts: list[str], files: list[str]) -> Iterator[dict[str, Any]]:

@@ -158,7 +158,6 @@ def test_an_output_that_cannot_be_written_is_told(command: Command, review_run: 
         ["--data", "IMDb"],
         ["--trainer.devices=2"],
         ["--seed_everything", "3"],
-        ["--nonsense=1"],
     ],
     ids=" ".join,
 )
@@ -216,3 +215,14 @@ def test_sequences_of_different_lengths_stay_in_order(command: Command) -> None:
     rows = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     assert [row["value"] for row in rows] == pytest.approx(wanted, abs=1e-5)
     assert command("predict").out.splitlines()[3] == f"{rows[3]['value']:.4f}  3"
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--nonsense=1", "predict has no option --nonsense"),
+        ("--txet=dull", "predict has no option --txet; did you mean '--text'?"),
+    ],
+)
+def test_an_unknown_option_beside_texts_is_told(command: Command, review_run: Path, flag: str, message: str) -> None:
+    one_mistake(command("predict", "--text=fine", flag), message)
