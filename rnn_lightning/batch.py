@@ -35,6 +35,20 @@ class Batch(NamedTuple):
     targets: Tensor | None = None
 
 
+class Ragged(NamedTuple):
+    """All sequences of a split one after the other, without padding: S sequences, N steps in all.
+
+    Attributes:
+        values: token ids (N,), or features (N, D).
+        offsets: sequence s is values[offsets[s]:offsets[s + 1]] (S + 1,).
+        targets: one a sequence (S,), or one a step (N,).
+    """
+
+    values: np.ndarray[Any, Any]
+    offsets: np.ndarray[Any, Any]
+    targets: np.ndarray[Any, Any]
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a model has to know of its data to build its first and its last layer.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -71,9 +73,10 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def in_words(measured: dict[str, float]) -> str:
-    """Names and values on one line."""
-    return "  ".join(f"{name} {value:.4f}" for name, value in measured.items())
+def in_words(measured: dict[str, float], intervals: Mapping[str, tuple[float, float]] = MappingProxyType({})) -> str:
+    """Names and values on one line, each with its 95 % interval where there is one."""
+    ends = {name: f" [{low:.4f}, {high:.4f}]" for name, (low, high) in intervals.items()}
+    return "  ".join(f"{name} {value:.4f}{ends.get(name, '')}" for name, value in measured.items())
 
 
 def _find(trainer: Trainer, kind: type[Any]) -> Any:

@@ -15,6 +15,7 @@ VERBS = {
     "test": "score the best checkpoint on the test part",
     "predict": "predict raw text, or the test part where the data has no text",
     "generate": "go on with a text, by a language model",
+    "baseline": "what methods without a network reach on the same data",
 }
 
 USAGE = f"""\
@@ -87,6 +88,10 @@ def _run(verb: str, options: list[str]) -> int:
         from rnn_lightning.cli.generate import generate
 
         return generate(options)
+    if verb == "baseline":
+        from rnn_lightning.cli.baseline import baseline
+
+        return baseline(options)
     from rnn_lightning.cli.score import score
 
     return score(verb, options)

@@ -166,12 +166,23 @@ class FitCommand(Command):
         parser._lr_schedulers["lr_scheduler"] = (LRSchedulerTypeTuple, "AUTOMATIC")
 
 
-class ScoreCommand(Command):
-    """What scoring needs: data and a Trainer. The model comes from a checkpoint."""
+class DataCommand(Command):
+    """What a verb needs that trains no model: the data."""
 
     def __init__(self, verb: str, options: list[str]) -> None:
         self._verb = verb
         super().__init__(verb, options, auto_configure_optimizers=False, save_config_callback=None)
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the data's options."""
+        parser.add_lightning_class_args(self._datamodule_class, "data", subclass_mode=True, required=False)
+
+    def _add_configure_optimizers_method_to_model(self, subcommand: str | None) -> None:
+        """There is nothing to optimise."""
+
+
+class ScoreCommand(DataCommand):
+    """What scoring needs: data and a Trainer. The model comes from a checkpoint."""
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the Trainer's and the data's options, and none of a model."""
@@ -180,10 +191,7 @@ class ScoreCommand(Command):
         # Only to be shown: before the parser sees the words, these are taken from them.
         for option, what in {**_CHOOSING, **(_READING if self._verb == "predict" else {})}.items():
             parser.add_argument(option, type=str | None, help=what)
-        parser.add_lightning_class_args(self._datamodule_class, "data", subclass_mode=True, required=False)
-
-    def _add_configure_optimizers_method_to_model(self, subcommand: str | None) -> None:
-        """There is nothing to optimise."""
+        super().add_core_arguments_to_parser(parser)
 
 
 def _made(section: str, subject: Any, config: dict[str, Any]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,7 @@ def choose(verb: str, options: list[str], model: str | None = None) -> tuple[Cho
             named[flag] = value
         elif flag == "--config":
             sections.append(configs.read(Path(str(value))))
-            left.append(_config({key: part for key, part in sections[-1].items() if key in _SECTIONS}))
+            left.append(configs.written_out(sections[-1], _SECTIONS))
         elif flag.removeprefix("--").split(".")[0].rstrip("+") in _TRAINING_ONLY:
             raise UserError(f"{verb} does not take {flag}: the model comes from the checkpoint, as it was trained")
         else:
@@ -72,7 +71,7 @@ def choose(verb: str, options: list[str], model: str | None = None) -> tuple[Cho
     if model is not None and checkpoint[CHECKPOINT_KEY]["task"] != model:
         raise UserError(f"{verb} wants a {model}; {path} holds a {checkpoint[CHECKPOINT_KEY]['task']}")
     chosen = Chosen(path, run, model_from(checkpoint), f"{which} (epoch {checkpoint['epoch'] + 1})")
-    return chosen, [_config(_defaults(run)), *left]
+    return chosen, [configs.written_out(_defaults(run), _SECTIONS), *left]
 
 
 def _find(
@@ -124,7 +123,3 @@ def _defaults(run: Path | None) -> dict[str, Any]:
     base = configs.read(configs.resolve("base.yaml"))
     defaults = {"trainer": base["trainer"], "seed_everything": base["seed_everything"]}
     return defaults if run is None else {**defaults, "data": runs.recorded(run)["data"]}
-
-
-def _config(sections: dict[str, Any]) -> str:
-    return f"--config={json.dumps(sections)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,11 @@ def read(path: Path) -> dict[str, Any]:
         if section == "trainer" and not isinstance(value, dict):
             raise UserError(f"{path}: the section 'trainer' wants options, such as max_epochs: 3, not '{value}'")
     return content
+
+
+def written_out(content: dict[str, Any], sections: Iterable[str]) -> str:
+    """These sections of a config as an option that holds them itself, not the path of a file."""
+    return f"--config={json.dumps({section: content[section] for section in sections if section in content})}"
 
 
 def expand(options: list[str]) -> list[str]:

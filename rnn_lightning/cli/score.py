@@ -35,9 +35,11 @@ def score(verb: str, options: list[str]) -> int:
     say(f"{'Testing' if verb == 'test' else 'Validating'} {chosen.in_words}")
     trainer = command.instantiate_trainer(enable_progress_bar=sys.stdout.isatty(), enable_model_summary=False)
     (measured,) = getattr(trainer, verb)(chosen.model, datamodule=command.datamodule, verbose=False)
-    say(f"  {in_words(measured)}{_how_many(trainer, command.datamodule, verb)}")
+    intervals = chosen.model.intervals
+    say(f"  {in_words(measured, intervals)}{_how_many(trainer, command.datamodule, verb)}")
     if chosen.run is not None and trainer.is_global_zero:
-        _keep(chosen.run / verb / "metrics.json", {"checkpoint": str(chosen.path), **measured})
+        kept = {"checkpoint": str(chosen.path), **measured, **({"intervals": dict(intervals)} if intervals else {})}
+        _keep(chosen.run / verb / "metrics.json", kept)
     return 0
 
 

@@ -8,11 +8,15 @@ from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset
 
-from rnn_lightning.batch import Batch, Facts
+from rnn_lightning.batch import Batch, Facts, Ragged
 from rnn_lightning.data.sampler import LengthBucketSampler
 from rnn_lightning.text import TextEncoder
+
+_AT_ONCE = 1024
+"""Sequences that are padded together where all are wanted without padding."""
 
 
 class Sequences(Dataset[Batch], ABC):
@@ -33,6 +37,22 @@ class Sequences(Dataset[Batch], ABC):
 
     def __getitem__(self, index: int) -> Batch:
         return self.__getitems__([index])
+
+    def whole(self) -> Ragged:
+        """All sequences, for methods that want them at once.
+
+        Where the batches are cut to a length, or rare words made unknown, this gives what was cut off, and those words.
+        """
+        values, lengths, targets = [], [], []
+        for start in range(0, len(self), _AT_ONCE):
+            batch = self.__getitems__(list(range(start, min(start + _AT_ONCE, len(self)))))
+            assert batch.targets is not None, "a split for training or scoring has targets"
+            valid = torch.arange(batch.inputs.size(1)) < batch.lengths[:, None]
+            values.append(batch.inputs[valid].numpy())
+            lengths.append(batch.lengths.numpy())
+            targets.append((batch.targets[valid] if batch.targets.dim() > 1 else batch.targets).numpy())
+        offsets = np.concatenate(([0], np.cumsum(np.concatenate(lengths))))
+        return Ragged(np.concatenate(values), offsets, np.concatenate(targets))
 
 
 class SequenceData(pl.LightningDataModule, ABC):

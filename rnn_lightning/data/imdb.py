@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnn_lightning.batch import UNKNOWN, Batch, Facts, Truncate, pad_ragged
+from rnn_lightning.batch import UNKNOWN, Batch, Facts, Ragged, Truncate, pad_ragged
 from rnn_lightning.data.base import SequenceData, Sequences, at_least
 from rnn_lightning.data.corpus import Corpus, open_corpus
 from rnn_lightning.data.reviews import SPLITS, UNKNOWN_FILM, locate
@@ -169,3 +169,8 @@ class _Reviews(Sequences):
         inputs = self.new_ids[ids]  # padding stays padding
         targets = self.targets[indices]
         return Batch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.from_numpy(targets))
+
+    def whole(self) -> Ragged:
+        """All reviews at full length, each word by its id in the corpus' lexicon."""
+        ids = [self.ids[start : start + size] for start, size in zip(self.starts, self.sizes, strict=True)]
+        return Ragged(np.concatenate(ids), np.concatenate(([0], np.cumsum(self.sizes))), np.asarray(self.targets))

@@ -17,12 +17,20 @@ class TokenEmbedding(nn.Module):
         dropout: share of the features set to zero, the same ones at all steps of a sequence
             (Gal and Ghahramani 2016, https://arxiv.org/abs/1512.05287).
         word_dropout: share of the tokens replaced by the unknown token, each time others.
+        frozen: training leaves the vectors as they are.
 
     Raises:
         ValueError: a size is too small, or a dropout is outside [0, 1).
     """
 
-    def __init__(self, vocab_size: int, embedding_size: int, dropout: float = 0.0, word_dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        vocab_size: int,
+        embedding_size: int,
+        dropout: float = 0.0,
+        word_dropout: float = 0.0,
+        frozen: bool = False,
+    ) -> None:
         super().__init__()
         for name, size, least in (("vocab_size", vocab_size, UNKNOWN + 1), ("embedding_size", embedding_size, 1)):
             if size < least:
@@ -35,7 +43,19 @@ class TokenEmbedding(nn.Module):
         nn.init.normal_(self.vectors.weight, std=0.1)
         with torch.no_grad():
             self.vectors.weight[PAD] = 0.0
+        self.vectors.requires_grad_(not frozen)
         self.dropout = nn.Dropout1d(dropout)
+
+    def start_from(self, values: Tensor, known: Tensor) -> None:
+        """Takes over vectors that were trained elsewhere.
+
+        Args:
+            values: a vector for each token behind padding and the unknown one (V - 2, E).
+            known: which of them mean something (V - 2,); all other tokens, and the unknown one, get their mean.
+        """
+        with torch.no_grad():
+            self.vectors.weight[UNKNOWN:] = values[known].mean(0)
+            self.vectors.weight[UNKNOWN + 1 :][known] = values[known]
 
     def forward(self, ids: Tensor) -> Tensor:
         """Token ids (B, T) to vectors (B, T, E); padding gets zeros."""

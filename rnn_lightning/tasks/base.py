@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from rnn_lightning import registry
 from rnn_lightning.batch import Facts
-from rnn_lightning.layers import RecurrentLayer
+from rnn_lightning.intervals import Interval
+from rnn_lightning.layers import RecurrentLayer, TokenEmbedding
 from rnn_lightning.text import TextEncoder
+from rnn_lightning.vectors import read_vectors, vector_size
+
+_log = logging.getLogger("rnn_lightning")
 
 CHECKPOINT_KEY = "rnn_lightning"
 
@@ -32,11 +39,13 @@ class SequenceTask(pl.LightningModule, ABC):
     Attributes:
         labels: names of the classes; empty for regression.
         encoder: turns raw text into token ids; None where the inputs are features.
+        intervals: after a test, the 95 % interval around each measurement.
         is_trained: the weights come from a training or a checkpoint; others are not scored.
     """
 
     labels: tuple[str, ...] = ()
     encoder: TextEncoder | None = None
+    intervals: Mapping[str, Interval] = MappingProxyType({})
     is_trained: bool = False
 
     @abstractmethod
@@ -90,6 +99,29 @@ class SequenceTask(pl.LightningModule, ABC):
         self.labels = facts.labels
         self.encoder = facts.encoder
         self.build()
+        if self.hparams.get("vectors") is not None:
+            self._start_from_vectors(self.hparams["vectors"])
+
+    def _adapt_to_vectors(self) -> None:
+        """Takes the embedding's size from the file of vectors, where one is named."""
+        if self.hparams["vectors"] is not None:
+            self.hparams["embedding_size"] = vector_size(self.hparams["vectors"])
+        elif self.hparams["freeze_vectors"]:
+            raise ValueError("freeze_vectors is true, but no vectors are named: random ones would never be trained")
+
+    def _start_from_vectors(self, path: str) -> None:
+        """Gives the embedding the vectors of a file, and says how many of the words it knows."""
+        if self.encoder is None:
+            raise ValueError(f"this data has features, not words: the vectors of {path} have no part in it")
+        words = self.encoder.words
+        values, known = read_vectors(path, words)
+        embedding = self.get_submodule("embedding")
+        assert isinstance(embedding, TokenEmbedding), "a task that takes vectors has an embedding of tokens"
+        embedding.start_from(torch.from_numpy(values), torch.from_numpy(known))
+        rank_zero_only(_log.info)(
+            "%s: vectors of %d numbers, known for %s of the %s words of the vocabulary (%.1f %%)",
+            *(path, values.shape[1], f"{known.sum():,}", f"{len(words):,}", 100 * known.mean()),
+        )
 
     def configure_optimizers(self) -> Any:
         """AdamW with the command's defaults; `--optimizer` puts another in its place."""

@@ -10,14 +10,16 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from rnn_lightning.batch import PAD, UNKNOWN, Batch, Facts
+from rnn_lightning.intervals import of_mean
 from rnn_lightning.layers import RecurrentStack, StackState, TiedHead, TokenEmbedding, make_head
 from rnn_lightning.tasks.base import SequenceTask, layer_maker
-from rnn_lightning.tasks.metrics import MeanLoss, Perplexity
+from rnn_lightning.tasks.metrics import MeanLoss, Outcomes, Perplexity
 
 _NAMED = 5
 """Next tokens that a prediction names."""
@@ -46,6 +48,9 @@ class LanguageModel(SequenceTask):
         embedding_size: features of a token.
         embedding_dropout: dropout of whole token features, the same at all steps of a text.
         word_dropout: share of the input tokens replaced by the unknown token in training.
+        vectors: file of word vectors to begin with, in GloVe's text format, or that compressed by gzip; embedding_size
+            is then what the file has.
+        freeze_vectors: leave those vectors as they are.
         dropout: dropout before the output layer.
         tie_embedding: the output layer uses the embedding's vectors.
         vocab_size: token ids; filled in from the data.
@@ -70,6 +75,8 @@ class LanguageModel(SequenceTask):
         embedding_size: int = 100,
         embedding_dropout: float = 0.0,
         word_dropout: float = 0.0,
+        vectors: str | None = None,
+        freeze_vectors: bool = False,
         dropout: float = 0.0,
         tie_embedding: bool = False,
         vocab_size: int | None = None,
@@ -81,6 +88,7 @@ class LanguageModel(SequenceTask):
         if vocab_size is not None:
             self.build()
             return
+        self._adapt_to_vectors()
         # Built once for nothing, without memory, so that a wrong value is found before the data is prepared.
         with torch.device("meta"):
             self._network(vocab_size=3)
@@ -103,10 +111,13 @@ class LanguageModel(SequenceTask):
         self.val_metrics, self.test_metrics = (
             nn.ModuleDict({"loss": MeanLoss(), "perplexity": Perplexity(), "unknown": MeanLoss()}) for _ in range(2)
         )
+        self.test_outcomes = Outcomes("nats", "counts")
 
     def _network(self, vocab_size: int) -> dict[str, nn.Module]:
         h = self.hparams
-        embedding = TokenEmbedding(vocab_size, h["embedding_size"], h["embedding_dropout"], h["word_dropout"])
+        embedding = TokenEmbedding(
+            vocab_size, h["embedding_size"], h["embedding_dropout"], h["word_dropout"], h["freeze_vectors"]
+        )
         recurrent = RecurrentStack(
             layer_maker(h["cell"], h["cell_options"]),
             h["embedding_size"],
@@ -152,6 +163,15 @@ class LanguageModel(SequenceTask):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to test_loss, test_perplexity, and test_unknown, the share of unknown tokens."""
         self._measure("test", self.test_metrics, batch)
+
+    def on_test_epoch_end(self) -> None:
+        """Draws the intervals around the measurements of the whole test part."""
+        texts = self.test_outcomes.compute()
+        self.test_outcomes.reset()
+        self.intervals = {
+            "test_loss": of_mean(texts["nats"], texts["counts"]),
+            "test_perplexity": of_mean(texts["nats"], texts["counts"], np.exp),
+        }
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[NextTokens]:
         """The most probable tokens after each text of the batch."""
@@ -250,20 +270,29 @@ class LanguageModel(SequenceTask):
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean loss of a batch's tokens, in nats, and their number."""
+        nats, counts = self._nats(batch)
+        count = counts.sum()
+        return nats.sum() / count.clamp(min=1), count
+
+    def _nats(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Loss of each text, summed over its tokens (B,), in nats, and how many they are (B,)."""
         assert batch.targets is not None, "a batch for training or scoring has targets"
         logits, _ = self(batch.inputs, batch.lengths)
-        targets = batch.targets.flatten() - 1
-        count = (targets != PAD - 1).sum()
-        nats = functional.cross_entropy(logits.flatten(0, 1), targets, ignore_index=PAD - 1, reduction="sum")
-        return nats / count.clamp(min=1), count
+        targets = batch.targets - 1
+        nats = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD - 1, reduction="none")
+        return nats.view_as(targets).sum(1), (targets != PAD - 1).sum(1)
 
     def _measure(self, split: str, metrics: nn.ModuleDict, batch: Batch) -> None:
-        loss, count = self._loss(batch)
+        nats, counts = self._nats(batch)
+        count = counts.sum()
+        loss = nats.sum() / count.clamp(min=1)
         unknown = (torch.as_tensor(batch.targets) == UNKNOWN).sum() / count.clamp(min=1)
         for name, value in (("loss", loss), ("perplexity", loss), ("unknown", unknown)):
             metric = cast(MeanLoss, metrics[name])
             metric.update(value, count)
             self.log(f"{split}_{name}", metric, on_step=False, on_epoch=True)
+        if split == "test":
+            self.test_outcomes.update(nats=nats, counts=counts)
 
 
 def _without_unknown(logits: Tensor) -> Tensor:

@@ -1,14 +1,17 @@
-"""What is measured over a whole split, by torchmetrics. B sequences, C classes."""
+"""What is measured over a whole split, by torchmetrics. B sequences of a batch, S of a split, C classes."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassF1Score
 from torchmetrics.utilities.data import dim_zero_cat
+
+from rnn_lightning import intervals
 
 
 class AUROC(MulticlassAUROC):
@@ -57,6 +60,59 @@ class Perplexity(MeanLoss):
     def compute(self) -> Tensor:
         """The perplexity."""
         return super().compute().exp()
+
+
+class Outcomes(Metric):
+    """What came out for each sequence of a split, from which the intervals around its scores are drawn.
+
+    Args:
+        names: what is kept of each sequence.
+    """
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.names = names
+        for name in names:
+            self.add_state(name, [], "cat")
+
+    def update(self, **values: Tensor) -> None:
+        """Adds a batch: for each name a tensor (B, ...)."""
+        for name in self.names:
+            getattr(self, name).append(values[name])
+
+    def compute(self) -> dict[str, np.ndarray[Any, Any]]:
+        """All of them, one after the other."""
+        return {name: dim_zero_cat(getattr(self, name)).double().cpu().numpy() for name in self.names}
+
+
+def classification_intervals(
+    losses: np.ndarray[Any, Any], outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any]
+) -> dict[str, intervals.Interval]:
+    """95 % intervals of what is measured of classes; that of the AUROC for two classes only.
+
+    Args:
+        losses: the loss of each sequence (S,).
+        outputs: probability of each class (S, C).
+        targets: the classes (S,).
+    """
+    classes, chosen, targets = outputs.shape[1], outputs.argmax(1), targets.astype(int)
+    confusion = np.bincount(targets * classes + chosen, minlength=classes**2).reshape(classes, classes)
+    found = {
+        "loss": intervals.of_mean(losses),
+        "accuracy": intervals.binomial(int((chosen == targets).sum()), len(targets)),
+        "f1": intervals.of_macro_f1(confusion),
+    }
+    if classes == 2 and 0 < targets.sum() < len(targets):
+        found["auroc"] = intervals.of_auroc(outputs[:, 1], targets == 1)
+    return found
+
+
+def regression_intervals(
+    losses: np.ndarray[Any, Any], outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any]
+) -> dict[str, intervals.Interval]:
+    """95 % intervals of what is measured of numbers: squared errors are the losses (S,); outputs and targets (S,)."""
+    squares = intervals.of_mean(losses)
+    return {"loss": squares, "mse": squares, "mae": intervals.of_mean(np.abs(outputs - targets))}
 
 
 def classification_metrics(prefix: str, num_classes: int) -> MetricCollection:

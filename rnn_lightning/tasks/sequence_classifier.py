@@ -17,7 +17,14 @@ from torchmetrics import MetricCollection
 from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.layers import Pooling, PoolingName, RecurrentStack, TokenEmbedding, make_head
 from rnn_lightning.tasks.base import SequenceTask, layer_maker
-from rnn_lightning.tasks.metrics import MeanLoss, classification_metrics, regression_metrics
+from rnn_lightning.tasks.metrics import (
+    MeanLoss,
+    Outcomes,
+    classification_intervals,
+    classification_metrics,
+    regression_intervals,
+    regression_metrics,
+)
 
 
 class Prediction(NamedTuple):
@@ -50,6 +57,9 @@ class SequenceClassifier(SequenceTask):
         embedding_size: features of a token; no part in real-valued sequences.
         embedding_dropout: dropout of whole token features, the same at all steps of a sequence.
         word_dropout: share of the tokens replaced by the unknown token in training.
+        vectors: file of word vectors to begin with, in GloVe's text format, or that compressed by gzip; embedding_size
+            is then what the file has.
+        freeze_vectors: leave those vectors as they are.
         pooling: from all steps to one vector: last, mean, max, mean_max, mean_max_last, or attention.
         dropout: dropout before the head's linear map.
         batch_norm: batch normalisation before the head's linear map.
@@ -78,6 +88,8 @@ class SequenceClassifier(SequenceTask):
         embedding_size: int = 100,
         embedding_dropout: float = 0.0,
         word_dropout: float = 0.0,
+        vectors: str | None = None,
+        freeze_vectors: bool = False,
         pooling: PoolingName = "last",
         dropout: float = 0.0,
         batch_norm: bool = False,
@@ -90,6 +102,7 @@ class SequenceClassifier(SequenceTask):
         if num_classes is not None:
             self.build()
             return
+        self._adapt_to_vectors()
         # Built once for nothing, without memory, so that a wrong value is found before the data is prepared.
         with torch.device("meta"):
             self._network(vocab_size=2, input_size=None, num_classes=2)
@@ -117,13 +130,16 @@ class SequenceClassifier(SequenceTask):
         self.val_metrics: MetricCollection = make("val_", num_classes)
         self.test_metrics: MetricCollection = make("test_", num_classes)
         self.val_loss, self.test_loss = MeanLoss(), MeanLoss()
+        self.test_outcomes = Outcomes("losses", "outputs", "targets")
 
     def _network(self, vocab_size: int | None, input_size: int | None, num_classes: int) -> dict[str, nn.Module]:
         h = self.hparams
         modules: dict[str, nn.Module] = {}
         if vocab_size is not None:
             input_size = h["embedding_size"]
-            modules["embedding"] = TokenEmbedding(vocab_size, input_size, h["embedding_dropout"], h["word_dropout"])
+            modules["embedding"] = TokenEmbedding(
+                vocab_size, input_size, h["embedding_dropout"], h["word_dropout"], h["freeze_vectors"]
+            )
         assert input_size is not None
         recurrent = RecurrentStack(
             layer_maker(h["cell"], h["cell_options"]),
@@ -153,14 +169,14 @@ class SequenceClassifier(SequenceTask):
         logits: Tensor = self.head(self.pooling(output, lengths))
         return logits.squeeze(1) if logits.size(1) == 1 else logits
 
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss of a batch: squared error, binary cross-entropy or cross-entropy, in nats."""
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Loss of each sequence (B,): squared error, binary cross-entropy or cross-entropy, in nats."""
         num_classes = self.hparams["num_classes"]
         if num_classes == 0:
-            return functional.mse_loss(logits, targets)
+            return functional.mse_loss(logits, targets, reduction="none")
         if num_classes == 2:
-            return functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
-        return functional.cross_entropy(logits, targets)
+            return functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none")
+        return functional.cross_entropy(logits, targets, reduction="none")
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Probability of each class (B, C), from what `forward` returns."""
@@ -170,18 +186,18 @@ class SequenceClassifier(SequenceTask):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a training batch; its mean over the epoch is logged as train_loss."""
-        loss = self.loss(self(batch.inputs, batch.lengths), _targets(batch))
+        loss = self.losses(self(batch.inputs, batch.lengths), _targets(batch)).mean()
         # Summed by sequences over all batches and processes, and brought together once an epoch.
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.lengths), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to val_loss and to the epoch's metrics."""
-        self._evaluate(self.val_loss, self.val_metrics, batch)
+        self._evaluate(self.val_loss, self.val_metrics, batch, None)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to test_loss and to the epoch's metrics."""
-        self._evaluate(self.test_loss, self.test_metrics, batch)
+        self._evaluate(self.test_loss, self.test_metrics, batch, self.test_outcomes)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the metrics of all validation sequences together."""
@@ -190,6 +206,10 @@ class SequenceClassifier(SequenceTask):
     def on_test_epoch_end(self) -> None:
         """Logs the metrics of all test sequences together."""
         self._log_metrics("test_loss", self.test_loss, self.test_metrics)
+        make = classification_intervals if self.hparams["num_classes"] else regression_intervals
+        found = make(**self.test_outcomes.compute())
+        self.test_outcomes.reset()
+        self.intervals = {f"test_{name}": interval for name, interval in found.items()}
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[Prediction] | list[Estimate]:
         """A prediction for each sequence of the batch."""
@@ -233,11 +253,15 @@ class SequenceClassifier(SequenceTask):
         self.train(was_training)
         return [found[index] for index in range(len(texts))]
 
-    def _evaluate(self, loss: MeanLoss, metrics: MetricCollection, batch: Batch) -> None:
+    def _evaluate(self, loss: MeanLoss, metrics: MetricCollection, batch: Batch, outcomes: Outcomes | None) -> None:
         logits = self(batch.inputs, batch.lengths)
         targets = _targets(batch)
-        loss.update(self.loss(logits, targets), len(batch.lengths))
-        metrics.update(self.probabilities(logits) if self.hparams["num_classes"] else logits, targets)
+        losses = self.losses(logits, targets)
+        outputs = self.probabilities(logits) if self.hparams["num_classes"] else logits
+        loss.update(losses.mean(), len(batch.lengths))
+        metrics.update(outputs, targets)
+        if outcomes is not None:
+            outcomes.update(losses=losses, outputs=outputs, targets=targets)
 
     def _log_metrics(self, name: str, loss: MeanLoss, metrics: MetricCollection) -> None:
         known = {key: value for key, value in metrics.compute().items() if not torch.isnan(value)}

@@ -63,7 +63,7 @@ def test_the_gradient_of_a_batch_is_the_mean_of_the_gradients_of_its_sequences(o
     def gradient(rows: list[int]) -> list[torch.Tensor]:
         lengths = torch.tensor([LENGTHS[row] for row in rows])
         steps = max(int(lengths.max()), 1)
-        loss = model.loss(model(x[rows, :steps], lengths), targets[rows])
+        loss = model.losses(model(x[rows, :steps], lengths), targets[rows]).mean()
         return list(torch.autograd.grad(loss, list(model.parameters())))
 
     each = [gradient([row]) for row in range(len(LENGTHS))]

@@ -40,7 +40,7 @@ def test_two_classes_have_one_logit_and_its_cross_entropy() -> None:
     targets = np.array([0, 1, 1])
     p = _sigmoid(logits.detach().double().numpy())
     wanted = -np.mean(targets * np.log(p) + (1 - targets) * np.log(1 - p))
-    assert model.loss(logits, torch.tensor(targets)).item() == pytest.approx(wanted, rel=1e-6)
+    assert model.losses(logits, torch.tensor(targets)).mean().item() == pytest.approx(wanted, rel=1e-6)
 
 
 def test_five_classes_have_five_logits_and_their_cross_entropy() -> None:
@@ -48,7 +48,7 @@ def test_five_classes_have_five_logits_and_their_cross_entropy() -> None:
     logits = model(X, LENGTHS)
     assert logits.shape == (3, 5)
     wanted = -_log_softmax(logits.detach().double().numpy())[np.arange(3), [4, 0, 2]].mean()
-    assert model.loss(logits, torch.tensor([4, 0, 2])).item() == pytest.approx(wanted, rel=1e-6)
+    assert model.losses(logits, torch.tensor([4, 0, 2])).mean().item() == pytest.approx(wanted, rel=1e-6)
 
 
 def test_a_regression_has_one_number_and_its_squared_error() -> None:
@@ -56,12 +56,12 @@ def test_a_regression_has_one_number_and_its_squared_error() -> None:
     numbers = model(X, LENGTHS)
     assert numbers.shape == (3,)
     wanted = np.mean((numbers.detach().double().numpy() - [0.5, -1.0, 2.0]) ** 2)
-    assert model.loss(numbers, torch.tensor([0.5, -1.0, 2.0])).item() == pytest.approx(wanted, rel=1e-6)
+    assert model.losses(numbers, torch.tensor([0.5, -1.0, 2.0])).mean().item() == pytest.approx(wanted, rel=1e-6)
 
 
 def test_the_loss_of_a_confident_mistake_is_finite() -> None:
     model = feature_model(TWO)
-    assert model.loss(torch.tensor([200.0]), torch.tensor([0])).item() == pytest.approx(200.0)
+    assert model.losses(torch.tensor([200.0]), torch.tensor([0])).mean().item() == pytest.approx(200.0)
 
 
 def test_probabilities_of_two_classes_follow_the_logit() -> None:
@@ -179,7 +179,7 @@ def test_a_built_model_takes_a_plain_loader() -> None:
     batch = Batch(X, LENGTHS, torch.tensor([0, 1, 1]))
     model = feature_model(TWO)
     (measured,) = silent_trainer().test(model, dataloaders=loader([batch]), verbose=False)
-    wanted = model.loss(model(X, LENGTHS), batch.targets).item()
+    wanted = model.losses(model(X, LENGTHS), batch.targets).mean().item()
     assert measured["test_loss"] == pytest.approx(wanted, rel=1e-6)
 
 

@@ -1,0 +1,97 @@
+"""What a score is to be compared with: methods without a network, fitted on the same training part.
+
+S sequences, N steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import NamedTuple
+
+import numpy as np
+
+from rnn_lightning import intervals
+from rnn_lightning.baselines.trigram import Trigram, unigram_nats
+from rnn_lightning.batch import Facts, Ragged
+from rnn_lightning.intervals import Array, Interval
+
+
+class Score(NamedTuple):
+    """What was measured on a split, with the 95 % interval around it."""
+
+    value: float
+    interval: Interval
+
+
+class Baseline(NamedTuple):
+    """A method and what it reaches.
+
+    Attributes:
+        name: what it is.
+        scores: by the names that the tasks use: val_accuracy, test_perplexity.
+    """
+
+    name: str
+    scores: dict[str, Score]
+
+
+def has_extra() -> bool:
+    """Whether the linear methods can be had: they need scikit-learn."""
+    return find_spec("sklearn") is not None
+
+
+def baselines(facts: Facts, train: Ragged, val: Ragged, test: Ragged) -> Iterator[Baseline]:
+    """Fits what suits the data, the simplest first, and measures it on validation and test part.
+
+    Args:
+        facts: what the data is.
+        train: the part to fit on.
+        val: the part on which settings are chosen.
+        test: the part that is only measured.
+    """
+    parts = {"val": val, "test": test}
+    if facts.per_step:
+        assert facts.encoder is not None, "targets at each step are tokens"
+        size = facts.encoder.vocab_size
+        yield _baseline("unigram", parts, lambda part: _perplexity(part, unigram_nats(train, part, size)))
+        trigram = Trigram(train, size)
+        yield _baseline("interpolated trigram", parts, lambda part: _perplexity(part, trigram.nats(part)))
+        return
+    measure = _accuracy if facts.labels else _errors
+    always = np.bincount(train.targets).argmax() if facts.labels else train.targets.mean()
+    name = f"always {facts.labels[always]}" if facts.labels else "always the mean"
+    yield _baseline(name, parts, lambda part: measure(part, np.full(len(part.targets), always)))
+    if not has_extra() or len(np.unique(train.targets)) < 2:
+        return
+    from rnn_lightning.baselines.linear import NBSVM, MeanFeatures
+
+    if facts.encoder is None:
+        kind = "logistic" if facts.labels else "linear"
+        model = MeanFeatures(train, regression=not facts.labels)
+        yield _baseline(f"{kind} regression on mean features", parts, lambda part: measure(part, model.predict(part)))
+    elif facts.labels:
+        machine = NBSVM(train, val)
+        yield _baseline("NB-SVM on words and pairs", parts, lambda part: measure(part, machine.predict(part)))
+
+
+def _baseline(name: str, parts: dict[str, Ragged], measure: Callable[[Ragged], dict[str, Score]]) -> Baseline:
+    scores = {f"{split}_{what}": score for split, part in parts.items() for what, score in measure(part).items()}
+    return Baseline(name, scores)
+
+
+def _accuracy(part: Ragged, predicted: Array) -> dict[str, Score]:
+    right = int((predicted == part.targets).sum())
+    return {"accuracy": Score(right / len(predicted), intervals.binomial(right, len(predicted)))}
+
+
+def _errors(part: Ragged, predicted: Array) -> dict[str, Score]:
+    difference = predicted - part.targets
+    errors = {"mse": difference**2, "mae": np.abs(difference)}
+    return {name: Score(float(error.mean()), intervals.of_mean(error)) for name, error in errors.items()}
+
+
+def _perplexity(part: Ragged, nats: Array) -> dict[str, Score]:
+    up_to = np.concatenate(([0.0], np.cumsum(nats)))
+    sums, counts = np.diff(up_to[part.offsets]), np.diff(part.offsets)
+    return {"perplexity": Score(float(np.exp(nats.mean())), intervals.of_mean(sums, counts, np.exp))}
