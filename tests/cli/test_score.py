@@ -20,8 +20,11 @@ BEST = Path("checkpoints") / "best.ckpt"
 
 
 def _kept(run: Path, verb: str = "test") -> dict[str, float]:
+    """What was measured; the intervals around it lie where they should."""
     content = json.loads((run / verb / "metrics.json").read_text("utf-8"))
     assert content.pop("checkpoint") == str(run / BEST)
+    for name, (low, high) in content.pop("intervals", {}).items():
+        assert low <= content[name] <= high
     return content
 
 
