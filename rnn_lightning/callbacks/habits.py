@@ -53,6 +53,9 @@ class EarlyStopping(callbacks.EarlyStopping):
         mode: min where a lower value is better, max where a higher one is.
         patience: validations without an improvement that are waited for; there is one an epoch by default.
         min_delta: a smaller change is no improvement.
+
+    Raises:
+        ValueError: patience is negative.
     """
 
     def __init__(
@@ -62,6 +65,8 @@ class EarlyStopping(callbacks.EarlyStopping):
         patience: int = 4,
         min_delta: float = 0.0,
     ) -> None:
+        if patience < 0:
+            raise ValueError(f"patience is {patience}; it must be at least 0")
         super().__init__(monitor=monitor, mode=mode, patience=patience, min_delta=min_delta)
 
 

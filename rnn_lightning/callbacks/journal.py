@@ -74,8 +74,8 @@ def say(line: str) -> None:
 
 
 def in_words(measured: dict[str, float], intervals: Mapping[str, tuple[float, float]] = MappingProxyType({})) -> str:
-    """Names and values on one line, each with its 95 % interval where there is one."""
-    ends = {name: f" [{low:.4f}, {high:.4f}]" for name, (low, high) in intervals.items()}
+    """Names and values on one line, each with its 95 % interval where there is one; one without width says nothing."""
+    ends = {name: f" [{low:.4f}, {high:.4f}]" for name, (low, high) in intervals.items() if low < high}
     return "  ".join(f"{name} {value:.4f}{ends.get(name, '')}" for name, value in measured.items())
 
 

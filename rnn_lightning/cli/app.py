@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
 from rnn_lightning import registry
 from rnn_lightning.cli.errors import UserError
-from rnn_lightning.cli.explain import explain
+from rnn_lightning.cli.explain import check_values, explain
 from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.schedule import OneCycle
 
@@ -108,6 +108,7 @@ class Command(LightningCLI):
             self.config = parser.parse_args(args)
         except ComplaintError as complaint:
             raise explain(str(complaint), parser, args) from complaint
+        check_values(self.config, args)
 
     def _add_configure_optimizers_method_to_model(self, subcommand: str | None) -> None:
         """Builds the optimiser when the Trainer asks for it: after the layers, which the parent would leave out."""

@@ -28,7 +28,7 @@ def baseline(options: list[str]) -> int:
     for flag, value in configs.pairs(options):
         if flag == "--config":
             left.append(configs.written_out(configs.read(Path(str(value))), _SECTIONS))
-        elif flag.removeprefix("--").split(".")[0] in set(configs.SECTIONS) - set(_SECTIONS):
+        elif flag.removeprefix("--").split(".")[0].rstrip("+") in set(configs.SECTIONS) - set(_SECTIONS):
             raise UserError(f"baseline does not take {flag}: it wants data, and trains no network")
         else:
             left.append(flag if value is None else f"{flag}={value}")

@@ -120,3 +120,18 @@ def pairs(options: list[str]) -> list[tuple[str, str | None]]:
         else:
             found.append((word, None))
     return found
+
+
+def text(flag: str, value: str | None) -> str:
+    """The value of a flag, which may be any text.
+
+    Raises:
+        UserError: there is none, or it is not UTF-8.
+    """
+    if value is None:
+        raise UserError(f"{flag} wants a value")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{flag} is not UTF-8 text") from error
+    return value

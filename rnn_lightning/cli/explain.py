@@ -6,10 +6,10 @@ import inspect
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import torch.optim
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from rnn_lightning import registry
 from rnn_lightning.callbacks.habits import Checkpoint, EarlyStopping
@@ -20,6 +20,8 @@ from rnn_lightning.tasks.schedule import OneCycle
 
 _FIXED = {"checkpoint": Checkpoint, "early_stopping": EarlyStopping}
 """Sections whose class is not chosen."""
+_SEEDS = 2**32
+"""Seeds that NumPy takes."""
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "dict": "a table"}
 
 
@@ -35,6 +37,8 @@ def explain(complaint: str, parser: ArgumentParser, options: list[str]) -> UserE
     section = keys[0] if keys else ""
     if match := re.search(r"unrecognized arguments: (\S+)", complaint):
         return UserError(_unknown_option(match[1].partition("=")[0], parser, options))
+    if "expected one argument" in complaint:
+        return UserError(f"{_without_value(options)} wants a value")
     if match := re.search(r"Group '(\w+)' does not accept option '([\w.]+)'", complaint):
         known = [dest.partition(".")[2] for dest in _destinations(parser) if dest.startswith(f"{match[1]}.")]
         return UserError(
@@ -54,6 +58,28 @@ def explain(complaint: str, parser: ArgumentParser, options: list[str]) -> UserE
         near = did_you_mean(match[1], classes) or f"; there are {', '.join(classes)}"
         return UserError(f"{_place(match[1], options)}{section}: there is no '{match[1]}'{near}")
     return UserError(_wrong_value(complaint, ".".join(keys), options))
+
+
+def check_values(config: Namespace, options: list[str]) -> None:
+    """Refuses what the parser lets pass.
+
+    Raises:
+        UserError: there is null where a value is needed, or a seed that is none.
+    """
+    for section in ("model", "data"):
+        chosen = config.get(section)
+        owner = _class_of(section, options) if chosen is not None else None
+        hints = {} if owner is None else get_type_hints(owner.__init__)
+        for name, hint in hints.items():
+            if chosen.init_args.get(name, ...) is None and type(None) not in (hint, *get_args(hint)):
+                raise UserError(f"{_place(name, options)}{section}.{name} cannot be null")
+    seed = config.get("seed_everything")
+    if not isinstance(seed, bool) and isinstance(seed, int) and not 0 <= seed < _SEEDS:
+        raise UserError(f"seed_everything is {seed}; it must be at least 0 and below {_SEEDS}")
+
+
+def _without_value(options: list[str]) -> str:
+    return next(flag for flag, value in configs.pairs(options) if value is None and flag.startswith("--"))
 
 
 def _unknown_option(flag: str, parser: ArgumentParser, options: list[str]) -> str:

@@ -23,6 +23,7 @@ from rnn_lightning.cli import configs, runs
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.errors import UserError
 from rnn_lightning.registry import did_you_mean
+from rnn_lightning.tasks.base import CHECKPOINT_KEY
 from rnn_lightning.tasks.loading import read_checkpoint
 
 _RUN = "RNN_LIGHTNING_RUN"
@@ -39,16 +40,16 @@ def fit(options: list[str]) -> int:
         The exit code.
     """
     command = FitCommand("fit", ["--config", str(configs.resolve("base.yaml")), *options])
-    if command.config.ckpt_path is not None:
-        read_checkpoint(Path(command.config.ckpt_path))
+    _check_intervals(command)
+    steps_before = _steps_before(command)
     architecture = runs.architecture(command.config.model.as_dict())
     task = getattr(command.datamodule, "name", type(command.datamodule).__name__.lower())
     if command.config.trainer.fast_dev_run:
-        _train(command, command.instantiate_trainer(callbacks=_callbacks(command), **_quiet(command)))
+        _train(command, command.instantiate_trainer(callbacks=_callbacks(command), **_quiet(command)), steps_before)
         return 0
     with _run_folder(f"{architecture}-{task}") as run:
         say(f"Training {architecture} on {task}  ·  run {run}")
-        _train(command, _trainer_in(run, command))
+        _train(command, _trainer_in(run, command), steps_before)
     if (run / runs.BEST).is_file():
         verbs = ["test", "predict" if command.model.encoder is None else "predict --text TEXT"]
         verbs += ["generate --prompt TEXT"] if hasattr(command.model, "generate") else []
@@ -56,9 +57,40 @@ def fit(options: list[str]) -> int:
     return 0
 
 
-def _train(command: FitCommand, trainer: Trainer) -> None:
+def _check_intervals(command: FitCommand) -> None:
+    """The Trainer divides by these without looking at them."""
+    for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval"):
+        value = command.config.trainer[name]
+        if isinstance(value, int | float) and value <= 0:
+            raise UserError(f"trainer.{name} is {value}; it must be above 0")
+
+
+def _steps_before(command: FitCommand) -> int:
+    """How many steps the checkpoint has behind it that the training goes on from; 0 without one.
+
+    Raises:
+        UserError: it cannot go on from there.
+        ValueError: it is no whole checkpoint.
+    """
+    if command.config.ckpt_path is None:
+        return 0
+    path, task = Path(command.config.ckpt_path), type(command.model).__name__
+    checkpoint = read_checkpoint(path)
+    if checkpoint[CHECKPOINT_KEY]["task"] != task:
+        raise UserError(f"{path} holds a {checkpoint[CHECKPOINT_KEY]['task']}, and this would train a {task}")
+    if "optimizer_states" not in checkpoint:
+        raise UserError(f"{path} holds the weights alone: a training cannot go on from it")
+    steps: int = checkpoint["global_step"]
+    return steps
+
+
+def _train(command: FitCommand, trainer: Trainer, steps_before: int) -> None:
     try:
         trainer.fit(command.model, datamodule=command.datamodule, ckpt_path=command.config.ckpt_path, weights_only=True)
+    except ValueError as error:
+        if "`val_check_interval`" not in str(error):
+            raise
+        raise UserError(f"trainer: {str(error).strip()}") from error
     except (MisconfigurationException, RuntimeError) as error:
         # The two that watch a quantity miss it in the first epoch, each in its own way.
         measured = list(trainer.callback_metrics)
@@ -70,6 +102,12 @@ def _train(command: FitCommand, trainer: Trainer) -> None:
                     f"{did_you_mean(watched, measured)}"
                 ) from error
         raise
+    if trainer.global_step == steps_before:
+        after = f" after the {steps_before:,} of {command.config.ckpt_path}" if steps_before else ""
+        raise UserError(
+            "nothing was trained: trainer.max_epochs, max_steps, max_time or limit_train_batches "
+            f"leaves no step to do{after}"
+        )
 
 
 def _trainer_in(run: Path, command: FitCommand) -> Trainer:

@@ -74,9 +74,7 @@ def _no_option(flag: str) -> UserError:
 
 
 def _converted(flag: str, value: str | None, kind: type[Any]) -> Any:
-    if value is None:
-        raise UserError(f"{flag} wants a value")
     try:
-        return kind(value)
+        return kind(configs.text(flag, value))
     except ValueError as error:
         raise UserError(f"{flag} wants a {'whole ' if kind is int else ''}number, not '{value}'") from error

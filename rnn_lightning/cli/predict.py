@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -40,10 +40,10 @@ def predict(options: list[str]) -> int:
     output: str | None = None
     left: list[str] = []
     for flag, value in configs.pairs(options):
-        if flag in ("--text", "--file", "--output") and value is None:
+        if flag in ("--file", "--output") and not value:
             raise UserError(f"{flag} wants a value")
         if flag == "--text":
-            texts.append(str(value))
+            texts.append(configs.text(flag, value))
         elif flag == "-" or (flag == "--file" and value == "-"):
             files.append("-")
         elif flag == "--file":
@@ -143,10 +143,14 @@ def _whole_file(path: Path) -> Iterator[TextIO]:
     """A text file that gets its name when it is whole: an error leaves nothing behind."""
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        with unfinished.open("w", encoding="utf-8") as file:
+        # A pipe or a device is written to as it comes: a file that is moved there would take its place.
+        in_place = path.exists() and not path.is_file()
+        with (path if in_place else unfinished).open("w", encoding="utf-8") as file:
             yield file
-        os.replace(unfinished, path)
+        if not in_place:
+            os.replace(unfinished, path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()

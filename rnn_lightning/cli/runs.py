@@ -6,8 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from rnn_lightning.cli import configs
 from rnn_lightning.cli.errors import UserError
 
 ROOT = Path("runs")
@@ -78,8 +77,15 @@ def find(name: str) -> Path:
 
 
 def recorded(run: Path) -> dict[str, Any]:
-    """The config that a run recorded when it started."""
-    content: dict[str, Any] = yaml.safe_load((run / CONFIG).read_text("utf-8"))
+    """The config that a run recorded when it started.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    content = configs.read(run / CONFIG)
+    for section in ("model", "data"):
+        if not isinstance(content.get(section), dict) or "class_path" not in content[section]:
+            raise UserError(f"{run / CONFIG} is not the config of a run: no class_path in the section '{section}'")
     return content
 
 

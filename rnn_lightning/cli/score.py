@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from lightning.pytorch import Trainer
@@ -34,7 +35,10 @@ def score(verb: str, options: list[str]) -> int:
         )
     say(f"{'Testing' if verb == 'test' else 'Validating'} {chosen.in_words}")
     trainer = command.instantiate_trainer(enable_progress_bar=sys.stdout.isatty(), enable_model_summary=False)
-    (measured,) = getattr(trainer, verb)(chosen.model, datamodule=command.datamodule, verbose=False)
+    found = getattr(trainer, verb)(chosen.model, datamodule=command.datamodule, verbose=False)
+    if not found:
+        raise UserError(f"nothing was scored: the options of the Trainer leave no batch to {verb}")
+    (measured,) = found
     intervals = chosen.model.intervals
     say(f"  {in_words(measured, intervals)}{_how_many(trainer, command.datamodule, verb)}")
     if chosen.run is not None and trainer.is_global_zero:
@@ -63,4 +67,5 @@ def _keep(path: Path, content: dict[str, object]) -> None:
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()

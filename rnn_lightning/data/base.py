@@ -39,10 +39,7 @@ class Sequences(Dataset[Batch], ABC):
         return self.__getitems__([index])
 
     def whole(self) -> Ragged:
-        """All sequences, for methods that want them at once.
-
-        Where the batches are cut to a length, or rare words made unknown, this gives what was cut off, and those words.
-        """
+        """All sequences as the batches have them, but together and without padding."""
         values, lengths, targets = [], [], []
         for start in range(0, len(self), _AT_ONCE):
             batch = self.__getitems__(list(range(start, min(start + _AT_ONCE, len(self)))))

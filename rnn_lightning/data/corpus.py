@@ -84,15 +84,20 @@ def _build(path: Path, folder: Path) -> Corpus:
     for leftover in folder.parent.glob(f"imdb-*{_PARTIAL}"):
         shutil.rmtree(leftover)
     partial = folder.with_name(folder.name + _PARTIAL)
+    corpus = _tokenized(path)
     partial.mkdir()
-    _save(partial, _tokenized(path))
+    try:
+        _save(partial, corpus)
+    except OSError:
+        shutil.rmtree(partial)  # a full disk has no room for half a corpus
+        raise
     if folder.exists():
         shutil.rmtree(folder)
     partial.replace(folder)
-    corpus = _load(folder)
-    if corpus is None:
+    loaded = _load(folder)
+    if loaded is None:
         raise ValueError(f"the files just written to the cache folder {folder} cannot be read back; check that disk")
-    return corpus
+    return loaded
 
 
 def _tokenized(path: Path) -> Corpus:

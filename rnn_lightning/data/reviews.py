@@ -7,7 +7,6 @@ import gzip
 import lzma
 import os
 import re
-import shutil
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,6 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import platformdirs
+
+from rnn_lightning.data.download import download
 
 ARCHIVE = "aclImdb_v1.tar.gz"
 URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{ARCHIVE}"
@@ -71,7 +72,9 @@ def locate(path: str | None = None) -> Path:
         archive = data_folder() / ARCHIVE
         with clear_errors(archive):
             there = archive.exists()
-        return archive if there else _download(archive)
+        if not there:
+            download(URL, SHA256, archive)
+        return archive
     named = Path(path).expanduser()
     with clear_errors(named):
         named.stat()
@@ -189,7 +192,7 @@ def clear_errors(path: Path) -> Iterator[None]:
     except _DAMAGE as error:
         raise ValueError(f"{path} is damaged or cut off ({error}); get it again from {URL}") from error
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _decoded(content: bytes, name: str, path: Path) -> str:
@@ -209,32 +212,3 @@ def _film(films: dict[int, list[int]], key: tuple[int, int, int]) -> int:
     split, number, label = key
     titles = films.get(label, []) if split == 0 else []
     return titles[number] if number < len(titles) else UNKNOWN_FILM
-
-
-def _download(archive: Path) -> Path:
-    import pooch  # type: ignore[import-untyped]  # pooch ships no types
-    import requests
-    from filelock import FileLock
-
-    folder = archive.parent
-    unfinished = folder / f"{ARCHIVE}.part"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{ARCHIVE}.lock"):
-            if archive.exists():  # another process was faster
-                return archive
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir()
-            try:
-                pooch.retrieve(URL, f"sha256:{SHA256}", ARCHIVE, unfinished, progressbar=True)
-                (unfinished / ARCHIVE).chmod(0o644)  # pooch leaves it to its owner alone; a data folder may be shared
-                (unfinished / ARCHIVE).replace(archive)
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
-    except (OSError, ValueError) as error:
-        reason = "no connection" if isinstance(error, requests.ConnectionError) else error
-        raise ValueError(
-            f"cannot download {URL} to {folder}: {reason}\n"
-            f"Get that file and put it at {archive}, or say where it is with --data.path."
-        ) from error
-    return archive

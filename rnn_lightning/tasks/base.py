@@ -47,6 +47,7 @@ class SequenceTask(pl.LightningModule, ABC):
     encoder: TextEncoder | None = None
     intervals: Mapping[str, Interval] = MappingProxyType({})
     is_trained: bool = False
+    _from_data: Mapping[str, int | None] = MappingProxyType({})
 
     @abstractmethod
     def build(self) -> None:
@@ -95,7 +96,8 @@ class SequenceTask(pl.LightningModule, ABC):
 
     def adopt(self, facts: Facts) -> None:
         """Fills in what the facts decide and builds the network."""
-        self.hparams.update(self.sizes(facts))
+        self._from_data = self.sizes(facts)
+        self.hparams.update(self._from_data)
         self.labels = facts.labels
         self.encoder = facts.encoder
         self.build()
@@ -169,10 +171,10 @@ class SequenceTask(pl.LightningModule, ABC):
         self.is_trained = True
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Checks that the checkpoint's weights fit this model.
+        """Checks that the checkpoint's weights fit this model and its data.
 
         Raises:
-            ValueError: a weight is missing, or has another shape.
+            ValueError: a weight is missing, or has another shape, or the data has other sizes.
         """
         own = {name: value.shape for name, value in self.state_dict().items() if name != "_extra_state"}
         for name, shape in own.items():
@@ -183,6 +185,9 @@ class SequenceTask(pl.LightningModule, ABC):
                     f"the checkpoint is of another model: {name} {there} there and {tuple(shape)} here; "
                     "a training goes on with the options it began with (its run's config.yaml)"
                 )
+        for name, size in self._from_data.items():
+            if (before := checkpoint["hyper_parameters"].get(name)) != size:
+                raise ValueError(f"the checkpoint is of other data: {name} is {before} there and {size} here")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the task, and the packages that a reader of the checkpoint needs."""

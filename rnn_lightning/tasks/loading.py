@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -12,6 +14,13 @@ from rnn_lightning import registry
 from rnn_lightning.tasks.base import CHECKPOINT_KEY, SequenceTask
 
 BEST = Path("checkpoints") / "best.ckpt"
+_PARTS = ("epoch", "hyper_parameters", "state_dict")
+_FOLDER = 0x10
+"""The mark of a folder among a zip file's attributes."""
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, pickle.UnpicklingError),
+    *(RuntimeError, EOFError, OSError, ValueError, KeyError),
+)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -20,16 +29,40 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: there is no such file, or it is not a whole checkpoint of rnn-lightning.
     """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; a checkpoint is a file in it, such as {path / BEST}")
     if not path.is_file():
         raise ValueError(f"there is no checkpoint {path}")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+        damaged = _damaged_part(path)
+        checkpoint = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
         # Torch's own words may advise to run whatever code the file holds: never.
         raise ValueError(f"{path} is not a checkpoint, or is damaged") from error
-    if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
+    if damaged:
+        raise ValueError(f"{path} is a damaged checkpoint: {damaged} in it is not as it was written")
+    if not _is_ours(checkpoint):
         raise ValueError(f"{path} is not a checkpoint of rnn-lightning")
-    return checkpoint
+    return cast(dict[str, Any], checkpoint)
+
+
+def _damaged_part(path: Path) -> str | None:
+    """The first part of a checkpoint that is not as it was written; None where all are.
+
+    Torch does not look at the checksums: a weight that was changed on the disk would pass for a trained one.
+    """
+    with zipfile.ZipFile(path) as file:
+        # Of a part that is marked as a folder torch reads nothing, and takes what is in the memory for the weights.
+        folders = (part.filename for part in file.infolist() if part.external_attr & _FOLDER)
+        return file.testzip() or next(folders, None)
+
+
+def _is_ours(checkpoint: Any) -> bool:
+    """Whether everything is there that makes a model."""
+    if not isinstance(checkpoint, dict) or not {CHECKPOINT_KEY, *_PARTS} <= checkpoint.keys():
+        return False
+    origin = checkpoint[CHECKPOINT_KEY]
+    return isinstance(origin, dict) and {"task", "plugins", "version"} <= origin.keys()
 
 
 def model_from(checkpoint: dict[str, Any]) -> SequenceTask:

@@ -100,6 +100,8 @@ class SequenceClassifier(SequenceTask):
         super().__init__()
         self.save_hyperparameters(logger=False)
         if num_classes is not None:
+            if (vocab_size is None) == (input_size is None) or num_classes < 0 or num_classes == 1:
+                raise ValueError("vocab_size, input_size and num_classes are filled in from the data: leave them out")
             self.build()
             return
         self._adapt_to_vectors()

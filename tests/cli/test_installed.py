@@ -107,6 +107,10 @@ def test_two_processes_train_and_score_as_one(installed: Command) -> None:
         kept.append(json.loads((run / "test" / "metrics.json").read_text()))
         assert result.out.splitlines()[-1].endswith("(91 sequences)")
     assert kept[0].pop("checkpoint") == kept[1].pop("checkpoint")
+    intervals, wanted = (content.pop("intervals") for content in kept)
+    assert set(intervals) == set(wanted) == set(kept[0])
+    for name, interval in wanted.items():
+        assert intervals[name] == pytest.approx(interval, abs=1e-6), name
     assert kept[0] == pytest.approx(kept[1], abs=1e-6)
     assert list(Path("runs").glob("*/*")) == [run]
 

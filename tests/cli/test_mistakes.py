@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,10 @@ CONFIGS = {
         "model:\n  init_args:\n    hidden_size: lots\n",
         "mine.yaml, line 3: model.hidden_size wants a whole number, not 'lots'",
     ),
+    "null in place of a number": (
+        "model:\n  init_args:\n    hidden_size: null\n",
+        "mine.yaml, line 3: model.hidden_size cannot be null",
+    ),
     "a section without options": ("trainer: 3\n", "mine.yaml", "the section 'trainer' wants options"),
     "not UTF-8": ("# caf\udce9\nmodel: {}\n", "mine.yaml: this is not YAML"),
 }
@@ -99,6 +104,23 @@ FLAGS = [
     ("--data.min_steps=9", "min_steps is 9, above num_steps, which is 5"),
     ("--data.rule=frist_plus_last", "data.rule is 'frist_plus_last', not one of first_plus_last, random"),
     ("--data.batch_size=0", "batch_size is 0; it must be at least 1"),
+    ("--data.batch_size=-8", "batch_size is -8; it must be at least 1"),
+    ("--data.num_steps=0", "num_steps is 0; it must be at least 1"),
+    ("--data.input_size=-3", "input_size is -3; it must be at least 1"),
+    ("--data.num_workers=-1", "num_workers is -1; it must be at least 0"),
+    ("--model.hidden_size=0", "hidden_size is 0; it must be at least 1"),
+    ("--model.embedding_size=0", "embedding_size is 0; it must be at least 1"),
+    ("--trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches is 0; it must be above 0"),
+    ("--trainer.check_val_every_n_epoch=0", "trainer.check_val_every_n_epoch is 0; it must be above 0"),
+    ("--trainer.val_check_interval=0.0", "trainer.val_check_interval is 0.0; it must be above 0"),
+    (
+        "--trainer.val_check_interval=9",
+        "`val_check_interval` (9) must be less than or equal to the number of the train",
+    ),
+    ("--trainer.max_epochs=0", "nothing was trained: trainer.max_epochs, max_steps, max_time or limit_train_batches"),
+    ("--trainer.max_steps=0", "nothing was trained: trainer.max_epochs, max_steps, max_time or limit_train_batches"),
+    ("--trainer.limit_train_batches=0", "nothing was trained: trainer.max_epochs, max_steps, max_time or limit_"),
+    ("--trainer.max_epochs=-2", "trainer: `max_epochs` must be a non-negative integer or -1"),
     ("--trainer.max_epochs=many", "trainer.max_epochs wants a whole number, not 'many'"),
     ("--trainer.accelerator=toaster", "trainer: You selected an invalid accelerator name: `accelerator='toaster'`"),
     ("--trainer.strategy=dddp", "trainer: You selected an invalid strategy name: `strategy='dddp'`"),
@@ -115,6 +137,12 @@ FLAGS = [
     ("--max_epochs=3", "there is no option --max_epochs; did you mean '--trainer.max_epochs'?"),
     ("--num_train=3", "there is no option --num_train; did you mean '--data.num_train'?"),
     ("-x", "there is no option -x"),
+    ("--model.hidden_size=null", "model.hidden_size cannot be null"),
+    ("--data.batch_size=null", "data.batch_size cannot be null"),
+    ("--seed_everything=-1", "seed_everything is -1; it must be at least 0 and below 4294967296"),
+    ("--model.num_classes=5", "vocab_size, input_size and num_classes are filled in from the data: leave them out"),
+    ("--model.freeze_vectors=true", "freeze_vectors is true, but no vectors are named"),
+    ("--early_stopping.patience=-2", "patience is -2; it must be at least 0"),
 ]
 
 
@@ -155,6 +183,16 @@ def test_a_mistake_on_the_command_line_is_told(command: Command, flag: str, said
         (("--data=IMDb", "--data.path=folder"), "folder holds no reviews"),
         (("--data=IMDb", "--data.truncate=middle"), "data.truncate is 'middle', not one of head, tail, head_tail"),
         (("--data=IMDb", "--data.val_fraction=2"), "val_fraction is 2.0; it must lie between 0 and 1"),
+        (("--data=IMDb", "--data.max_length=0"), "max_length is 0; it must be at least 1"),
+        (("--data=IMDb", "--data.max_length=-400"), "max_length is -400; it must be at least 1"),
+        (("--data=IMDb", "--data.max_length=long"), "data.max_length wants a whole number, not 'long'"),
+        (("--data=IMDb", "--data.vocab_size=-1"), "vocab_size is -1; it must be at least 1"),
+        (("--config=next_word.yaml", "--data.num_steps=0"), "num_steps is 0; it must be at least 1"),
+        (("--config=next_word.yaml", "--data.num_steps=few"), "data.num_steps wants a whole number, not 'few'"),
+        (("--config=next_word.yaml", "--data.batch_size=-1"), "batch_size is -1; it must be at least 1"),
+        (("--config=next_word.yaml", "--data.vocab_size=0"), "vocab_size is 0; it must be at least 1"),
+        (("--config=next_word.yaml", "--model.embedding_size=-1"), "embedding_size is -1; it must be at least 1"),
+        (("--config=next_word.yaml", "--data.path=nowhere"), "nowhere cannot be read: No such file or directory"),
         (("--config=folder",), "no config 'folder' here or among the shipped ones"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -190,6 +228,75 @@ def test_mistakes_of_the_other_verbs_are_told_too(command: Command, verb: str, f
     ):
         one_mistake(command(verb, flag), said)
     assert not (feature_run / verb).exists()
+
+
+VERBS = {
+    "fit": SMALL,
+    "validate": ("--run={features}",),
+    "test": ("--run={features}",),
+    "predict": ("--run={reviews}", "--text=fine"),
+    "generate": ("--run={words}", "--prompt=我"),
+}
+
+
+@pytest.mark.parametrize(
+    ("verb", "flags"),
+    [
+        ("fit", ["--text=x", "--file=x", "--output=x", "--prompt=x", "--run=x", "word"]),
+        ("validate", ["--text=x", "--file=x", "--output=x", "--prompt=x", "--model.hidden_size=3", "word"]),
+        ("test", ["--text=x", "--file=x", "--output=x", "--prompt=x", "--model.hidden_size=3", "word"]),
+        (
+            "predict",
+            ["--prompt=x", "--length=3", "--data.batch_size=3", "--trainer.devices=2", "--model.cell=gru", "x"],
+        ),
+        (
+            "generate",
+            ["--text=x", "--file=x", "--output=x", "--data.path=x", "--data.batch_size=3", "--model.cell=gru"],
+        ),
+    ],
+)
+def test_a_flag_that_a_verb_has_no_use_for_is_refused(
+    command: Command, feature_run: Path, review_run: Path, language_run: Path, verb: str, flags: list[str]
+) -> None:
+    runs = {"features": feature_run, "reviews": review_run, "words": language_run}
+    before = sorted(Path().rglob("*"))
+    for flag in flags:
+        result = command(verb, *(word.format(**runs) for word in VERBS[verb]), flag)
+        one_mistake(result, flag.partition("=")[0])
+        assert "fine" not in result.out
+        assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("verb", "flag"),
+    [
+        ("fit", "--model.hidden_size"),
+        ("fit", "--trainer.max_epochs"),
+        ("fit", "--ckpt_path"),
+        ("test", "--data.batch_size"),
+        ("validate", "--trainer.devices"),
+        ("predict", "--data"),
+        ("predict", "--file="),
+    ],
+)
+def test_a_flag_without_its_value_is_named(command: Command, feature_run: Path, verb: str, flag: str) -> None:
+    for words in ([flag], ["--seed_everything=3", flag], [flag, "--seed_everything=3"]):
+        assert command(verb, *words).err.endswith(f"rnn-lightning: {flag.rstrip('=')} wants a value\n")
+
+
+def test_a_text_that_is_not_utf_8_is_told(command: Command, review_run: Path, language_run: Path) -> None:
+    latin = os.fsdecode(b"caf\xe9")  # as Python gives it to a program
+    one_mistake(command("predict", "--run", review_run, "--text=good", "--text", latin), "--text is not UTF-8 text")
+    one_mistake(command("generate", "--prompt", latin), "--prompt is not UTF-8 text")
+    Path(os.fsdecode(b"caf\xe9.txt")).write_text("good\n")  # a file's name need not be
+    assert command("predict", "--run", review_run, "--file", os.fsdecode(b"caf\xe9.txt")).code == 0
+
+
+def test_a_training_that_has_no_step_left_is_told(command: Command, feature_run: Path) -> None:
+    last = feature_run / "checkpoints" / "last.ckpt"
+    said = one_mistake(command("fit", *SMALL, "--ckpt_path", last), "nothing was trained: trainer.max_epochs, ")
+    assert said.endswith(f"leaves no step to do after the 10 of {last}\n")
+    assert list(Path("runs").glob("*/*")) == [feature_run]
 
 
 def test_a_fault_of_the_program_keeps_its_traceback(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,3 +201,15 @@ def test_the_number_of_sequences_is_told_only_where_all_were_scored(command: Com
     assert command("test").out.rstrip().endswith("(90 sequences)")
     assert "sequences" not in command("test", "--trainer.limit_test_batches=1").out.splitlines()[-1]
     assert command("test", "--data.num_test=1").out.rstrip().endswith("(1 sequence)")
+
+
+@pytest.mark.parametrize(("verb", "part"), [("test", "test"), ("validate", "val")])
+def test_nothing_to_score_is_a_mistake(command: Command, feature_run: Path, verb: str, part: str) -> None:
+    one_mistake(command(verb, f"--trainer.limit_{part}_batches=0"), "nothing was scored", f"leave no batch to {verb}")
+    assert not (feature_run / verb).exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told(command: Command, feature_run: Path) -> None:
+    (feature_run / "test").write_text("in the way")
+    one_mistake(command("test"), "test/metrics.json cannot be written")
+    assert (feature_run / "test").read_text() == "in the way"

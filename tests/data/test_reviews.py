@@ -1,22 +1,14 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
-import os
 import re
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rnn_lightning.data import reviews
 from rnn_lightning.data.reviews import ARCHIVE, Reviews, locate, read
 from tests.archives import FILMS, members, pack, unpack
 
@@ -61,6 +53,12 @@ def test_nothing_there(tmp_path: Path) -> None:
         locate(str(tmp_path / "no" / "such.tar.gz"))
     with pytest.raises(ValueError, match="holds no reviews: there is no folder train or aclImdb/train in it"):
         locate(str(tmp_path))
+
+
+def test_a_file_in_the_data_folder_need_not_be_the_original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RNN_LIGHTNING_DATA", str(tmp_path))
+    pack(tmp_path / ARCHIVE, members())
+    assert len(read(locate()).texts) == 20
 
 
 # what is read
@@ -220,99 +218,3 @@ def test_no_permission(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(ValueError, match=r"small\.tar\.gz cannot be read: no permission"):
         read(archive)
-
-
-# the download
-
-
-class _Server(ThreadingHTTPServer):
-    requests = 0
-
-    def finish_request(self, request: object, client_address: object) -> None:
-        self.requests += 1
-        super().finish_request(request, client_address)  # type: ignore[arg-type]  # as they came
-
-
-class _Handler(SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def server(archive: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Server]:
-    """A server in place of the original one, and the small archive in place of the original."""
-    with _Server(("127.0.0.1", 0), partial(_Handler, directory=str(archive.parent))) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        monkeypatch.setattr(reviews, "URL", f"http://127.0.0.1:{server.server_port}/{archive.name}")
-        monkeypatch.setattr(reviews, "SHA256", hashlib.sha256(archive.read_bytes()).hexdigest())
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture
-def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("RNN_LIGHTNING_DATA", str(tmp_path / "data"))
-    return tmp_path / "data"
-
-
-def _no_archive_in(folder: Path) -> bool:
-    return {file.name for file in folder.rglob("*")} <= {f"{ARCHIVE}.lock"}
-
-
-def test_downloads_once(server: _Server, data_folder: Path, archive: Path) -> None:
-    assert locate() == data_folder / ARCHIVE
-    assert (data_folder / ARCHIVE).read_bytes() == archive.read_bytes()
-    assert (data_folder / ARCHIVE).stat().st_mode & 0o777 == 0o644
-    assert locate() == data_folder / ARCHIVE
-    assert server.requests == 1
-    assert {file.name for file in data_folder.iterdir()} <= {ARCHIVE, f"{ARCHIVE}.lock"}
-
-
-def test_two_at_once_download_once(server: _Server, data_folder: Path) -> None:
-    with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(lambda _: locate(), range(2))) == [data_folder / ARCHIVE] * 2
-    assert server.requests == 1
-
-
-def test_download_that_is_not_the_original(server: _Server, data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reviews, "SHA256", "0" * 64)
-    with pytest.raises(ValueError, match=r"cannot download http.*hash.*\n.*or say where it is with --data\.path"):
-        locate()
-    assert _no_archive_in(data_folder)
-
-
-def test_download_of_nothing(server: _Server, data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reviews, "URL", reviews.URL + ".bz2")
-    with pytest.raises(ValueError, match=r"cannot download http.*404"):
-        locate()
-    assert _no_archive_in(data_folder)
-
-
-def test_no_network(server: _Server, data_folder: Path) -> None:
-    server.shutdown()
-    server.server_close()
-    with pytest.raises(ValueError, match="no connection") as caught:
-        locate()
-    assert f"put it at {data_folder / ARCHIVE}" in str(caught.value)
-    assert _no_archive_in(data_folder)
-
-
-def test_after_an_interrupted_download(server: _Server, data_folder: Path) -> None:
-    (data_folder / f"{ARCHIVE}.part").mkdir(parents=True)
-    (data_folder / f"{ARCHIVE}.part" / "tmp1234").write_bytes(b"half")
-    assert locate() == data_folder / ARCHIVE
-    assert not (data_folder / f"{ARCHIVE}.part").exists()
-
-
-def test_data_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("RNN_LIGHTNING_DATA", os.fspath(tmp_path / "file" / "data"))
-    with pytest.raises(ValueError, match=r"cannot (download|be read)|does not exist"):
-        locate()
-
-
-def test_users_own_file_is_not_held_to_the_originals_checksum(data_folder: Path) -> None:
-    data_folder.mkdir()
-    pack(data_folder / ARCHIVE, members())
-    assert len(read(locate()).texts) == 20

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from rnn_lightning import load
+from rnn_lightning import SequenceClassifier, load
 from rnn_lightning.tasks.base import CHECKPOINT_KEY
 from tests.tasks.helpers import feature_model, saved, text_model
 
@@ -71,6 +73,68 @@ def test_a_file_that_was_cut_off_is_refused(make: Callable[[], Any], share: floa
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     assert "is not a checkpoint, or is damaged" in _refused(path)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved(feature_model(), tmp_path_factory.mktemp("whole") / "model.ckpt")
+
+
+def _weights(model: SequenceClassifier) -> dict[str, list[float]]:
+    return {name: value.tolist() for name, value in model.state_dict().items()}
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_flipped_bit_is_found_or_changes_nothing(whole: Path, data: st.DataObject) -> None:
+    content = bytearray(whole.read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= 1 << data.draw(st.integers(0, 7))
+    path = whole.with_name("flipped.ckpt")
+    path.write_bytes(content)
+    try:
+        loaded = load(path)
+    except ValueError:
+        assert str(path) in _refused(path)
+    else:
+        assert _weights(loaded) == _weights(load(whole))
+
+
+def test_a_flipped_bit_in_any_part_is_found_and_the_part_named(whole: Path) -> None:
+    path = whole.with_name("flipped.ckpt")
+    with zipfile.ZipFile(whole) as file:
+        parts = {info.filename: file.read(info) for info in file.infolist()}
+    for name, part in parts.items():
+        content = whole.read_bytes()
+        start = content.index(part, content.index(name.encode()))
+        path.write_bytes(content[:start] + bytes([part[0] ^ 1]) + content[start + 1 :])
+        assert _refused(path) == f"{path} is a damaged checkpoint: {name} in it is not as it was written"
+
+
+def test_a_part_that_is_marked_as_a_folder_is_found(whole: Path) -> None:
+    """Torch would take whatever is in the memory for its weights."""
+    path = whole.with_name("marked.ckpt")
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w") as target:
+        for info in source.infolist():
+            content = source.read(info)
+            info.external_attr = 0x10 if info.filename.endswith("/data/3") else 0
+            target.writestr(info, content)
+    assert "data/3 in it is not as it was written" in _refused(path)
+
+
+@pytest.mark.parametrize("part", ["epoch", "hyper_parameters", "state_dict", CHECKPOINT_KEY])
+def test_a_checkpoint_without_one_of_its_parts_is_none(whole: Path, tmp_path: Path, part: str) -> None:
+    checkpoint = torch.load(whole, weights_only=True)
+    del checkpoint[part]
+    torch.save(checkpoint, tmp_path / "model.ckpt")
+    assert _refused(tmp_path / "model.ckpt").endswith("is not a checkpoint of rnn-lightning")
+
+
+@pytest.mark.parametrize("origin", [{}, {"task": "SequenceClassifier"}, "SequenceClassifier", None], ids=str)
+def test_a_checkpoint_that_does_not_say_what_wrote_it_is_none(whole: Path, tmp_path: Path, origin: Any) -> None:
+    checkpoint = torch.load(whole, weights_only=True)
+    torch.save({**checkpoint, CHECKPOINT_KEY: origin}, tmp_path / "model.ckpt")
+    assert _refused(tmp_path / "model.ckpt").endswith("is not a checkpoint of rnn-lightning")
 
 
 @pytest.mark.parametrize("missing", ["nowhere.ckpt", "run"])
