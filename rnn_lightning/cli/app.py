@@ -10,17 +10,21 @@ import lightning.pytorch as pl
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, LRSchedulerTypeTuple, instantiate_class
+from lightning.pytorch.plugins import MixedPrecision
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
 from rnn_lightning import registry
 from rnn_lightning.cli.errors import UserError
 from rnn_lightning.cli.explain import check_values, explain
+from rnn_lightning.cli.process import fitting_precision
 from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.schedule import OneCycle
 
 _EACH_STEP = (OneCycle, OneCycleLR, CyclicLR)
 """Schedules that count steps; all others count epochs."""
+
+_CAN_BE_FUSED = ("torch.optim.Adam", "torch.optim.AdamW")
 
 _CHOOSING = {
     "--run": "Run whose checkpoint is taken: a folder, or the time of its start. The newest by default.",
@@ -93,8 +97,10 @@ class Command(LightningCLI):
         Raises:
             UserError: the Trainer refuses one of them.
         """
+        accelerator = self.config_init.trainer.accelerator
+        precision = fitting_precision(self.config_init.trainer.precision, accelerator)
         try:
-            return super().instantiate_trainer(**kwargs)
+            return super().instantiate_trainer(**{"precision": precision, **kwargs})
         except (ValueError, TypeError, MisconfigurationException) as error:
             raise UserError(f"trainer: {str(error).partition(chr(10))[0]}") from error
 
@@ -118,7 +124,8 @@ class Command(LightningCLI):
             return
 
         def configure_optimizers(model: pl.LightningModule) -> Any:
-            optimizer: Optimizer = _made("optimizer", list(model.parameters()), optimizer_config)
+            config = _fused(optimizer_config, model.trainer)
+            optimizer: Optimizer = _made("optimizer", list(model.parameters()), config)
             if schedule_config is None:
                 return optimizer
             schedule = _made("lr_scheduler", optimizer, schedule_config)
@@ -193,6 +200,17 @@ class ScoreCommand(DataCommand):
         for option, what in {**_CHOOSING, **(_READING if self._verb == "predict" else {})}.items():
             parser.add_argument(option, type=str | None, help=what)
         super().add_core_arguments_to_parser(parser)
+
+
+def _fused(config: dict[str, Any], trainer: pl.Trainer) -> dict[str, Any]:
+    """Adam as one operation for all weights, unless the user chose: the same steps, several times faster."""
+    options = config.get("init_args", {})
+    # Lightning does not clip the gradients of a fused optimiser in mixed precision.
+    clips_mixed = isinstance(trainer.precision_plugin, MixedPrecision) and bool(trainer.gradient_clip_val)
+    chosen = any(options.get(name) for name in ("foreach", "capturable", "differentiable"))
+    if config["class_path"] not in _CAN_BE_FUSED or options.get("fused") is not None or chosen or clips_mixed:
+        return config
+    return {**config, "init_args": {**options, "fused": True}}
 
 
 def _made(section: str, subject: Any, config: dict[str, Any]) -> Any:

@@ -49,7 +49,7 @@ def fit(options: list[str]) -> int:
         return 0
     with _run_folder(f"{architecture}-{task}") as run:
         say(f"Training {architecture} on {task}  ·  run {run}")
-        _train(command, _trainer_in(run, command), steps_before)
+        _train(command, trainer_in(run, command), steps_before)
     if (run / runs.BEST).is_file():
         verbs = ["test", "predict" if command.model.encoder is None else "predict --text TEXT"]
         verbs += ["generate --prompt TEXT"] if hasattr(command.model, "generate") else []
@@ -110,7 +110,7 @@ def _train(command: FitCommand, trainer: Trainer, steps_before: int) -> None:
         )
 
 
-def _trainer_in(run: Path, command: FitCommand) -> Trainer:
+def trainer_in(run: Path, command: FitCommand) -> Trainer:
     """The Trainer, with everything that it writes inside the run folder."""
     logger = command.config_init.trainer.logger
     own = CSVLogger(str(runs.ROOT), name=run.parent.name, version=run.name)

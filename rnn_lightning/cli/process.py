@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import logging
+import os
+import platform
+import sys
 import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_log = logging.getLogger("rnn_lightning")
 
 
 def set_up() -> None:
-    """Flushes denormals, and keeps what is not for the user off the screen, each message by its name."""
+    """Makes this process fast, and keeps what is not for the user off the screen, each message by its name."""
     import torch
 
-    # A loss on the last state alone makes gradients decay below 1e-38, where a CPU computes several times slower.
-    # Set before the first parallel operation, so that every thread has it.
-    torch.set_flush_denormal(True)
-    # Imported before its loggers are set, since importing it sets them too.
-    import lightning.pytorch  # noqa: F401
-
+    if os.environ.get("RNN_LIGHTNING_DENORMALS") != "keep":
+        # A loss on the last state alone makes gradients decay below 1e-38, where a CPU computes several times slower.
+        # Set before the first parallel operation, so that every thread has it.
+        torch.set_flush_denormal(True)
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(_cores())
+    _import_lightning()
     for name in ("lightning.pytorch", "lightning.fabric"):
         # At a lower level: which accelerators were found, how processes met, advertisements for other products.
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -25,6 +34,61 @@ def set_up() -> None:
         own.addHandler(logging.StreamHandler())
     for message, category in _NOT_FOR_THE_USER:
         warnings.filterwarnings("ignore", message, category)
+
+
+def fitting_precision(asked: Any, accelerator: Any) -> Any:
+    """What to compute with: 16 bits where the hardware is made for it, and nowhere else.
+
+    Args:
+        asked: the Trainer's option `precision`; None: whatever is best.
+        accelerator: its option `accelerator`.
+    """
+    import torch
+
+    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    if asked is None and on_gpu and torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16-mixed"
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
+    if str(asked).startswith("bf16") and on_cpu and not _cpu_has_bf16():
+        _log.info("This CPU has no instructions for bf16 and would emulate it, several times slower: 32 bits are taken")
+        return "32-true"
+    return asked
+
+
+def _cpu_has_bf16() -> bool:
+    import torch
+
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return True
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def _cores() -> int:
+    """Cores that this process may use: two hardware threads of one core share its arithmetic, and count once."""
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    siblings = set()
+    for cpu in os.sched_getaffinity(0):
+        place = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        siblings.add(place.read_text() if place.is_file() else str(cpu))
+    return len(siblings)
+
+
+def _import_lightning() -> None:
+    """Imports it before its loggers are set, since importing it sets them too.
+
+    On the way torchmetrics imports scipy.signal where SciPy is installed, which takes a third of the start-up, only to
+    add a function to it that old versions had. Meanwhile a module that has this function stands in its place.
+    """
+    stands_in = "scipy.signal" not in sys.modules
+    if stands_in:
+        sys.modules["scipy.signal"] = ModuleType("scipy.signal")
+        sys.modules["scipy.signal"].hamming = None  # type: ignore[attr-defined]
+    try:
+        import lightning.pytorch  # noqa: F401
+    finally:
+        if stands_in:
+            del sys.modules["scipy.signal"]
 
 
 _NOT_FOR_THE_USER: list[tuple[str, type[Warning]]] = [

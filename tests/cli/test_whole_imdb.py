@@ -7,6 +7,8 @@ import os
 import re
 import resource
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,14 +16,19 @@ import pytest
 from tests.conftest import Command
 
 DATA = os.environ.get("RNN_LIGHTNING_DATA")
+NAIVE = Path(__file__).parents[2] / "benchmarks" / "naive_recipe.py"
 ARCHIVE = "aclImdb_v1.tar.gz"
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
-    DATA is None or not (Path(DATA) / ARCHIVE).is_file(),
-    reason=f"{ARCHIVE} is not in the folder that RNN_LIGHTNING_DATA names",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        DATA is None or not (Path(DATA) / ARCHIVE).is_file(),
+        reason=f"{ARCHIVE} is not in the folder that RNN_LIGHTNING_DATA names",
+    ),
+]
+
+
 def test_lstm_on_all_of_imdb_is_right_on_88_percent_of_the_test_reviews_and_its_checkpoint_stands_alone(
     installed: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -45,3 +52,20 @@ def test_lstm_on_all_of_imdb_is_right_on_88_percent_of_the_test_reviews_and_its_
         *("--text", "The worst film of the year, dull and badly acted.", "--text", "Wonderful from beginning to end."),
     )
     assert re.findall(r"^(positive|negative)", predicted.out, re.MULTILINE) == ["negative", "positive"], predicted.err
+
+
+def test_a_vanilla_rnn_learns_nothing_from_the_last_padded_step_and_much_by_what_is_default_here(
+    installed: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNN_LIGHTNING_DATA", str(DATA))
+    naive = subprocess.run(
+        [sys.executable, str(NAIVE)], check=True, capture_output=True, text=True, encoding="utf-8", timeout=1800
+    )
+    (accuracy,) = re.findall(r"test_accuracy ([\d.]+)", naive.stdout)
+    assert float(accuracy) < 0.6
+
+    options = ("--config", "rnn.yaml", "--config", "imdb.yaml", "--model.hidden_size=256")
+    assert installed("fit", *options, seconds=1800).code == 0
+    assert installed("test", seconds=600).code == 0
+    (run,) = Path("runs").glob("rnn-imdb/*")
+    assert json.loads((run / "test/metrics.json").read_text())["test_accuracy"] >= 0.78
