@@ -1,10 +1,14 @@
 """How far a score may lie from the true one, by chance of which sequences happened to be in the split.
 
-Every interval covers 95 %. S sequences, C classes, R resamples of the bootstrap (Efron and Tibshirani 1993).
+Every interval covers 95 %. All but that of a share come from resampling (the bootstrap's percentiles, Efron and
+Tibshirani 1993), which knows nothing beyond the split: where all sequences came out alike, or there is only one, the
+interval has no width. The order of the sequences, which depends on batches and processes, makes no difference.
+S sequences.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,8 +26,9 @@ def binomial(right: int, count: int) -> Interval:
     """Of a share, such as accuracy: `right` of `count` (Wilson 1927, https://doi.org/10.2307/2276774)."""
     share, spread = right / count, _Z**2 / count
     middle = (share + spread / 2) / (1 + spread)
-    half = _Z * np.sqrt(share * (1 - share) / count + spread / count / 4) / (1 + spread)
-    return max(float(middle - half), 0.0), min(float(middle + half), 1.0)
+    half = _Z * math.sqrt(share * (1 - share) / count + spread / count / 4) / (1 + spread)
+    # With none or all right the share itself is the end, but for rounding.
+    return (middle - half if right else 0.0), (middle + half if right < count else 1.0)
 
 
 def of_mean(sums: Array, counts: Array | None = None, transform: Callable[[Array], Array] = np.asarray) -> Interval:
@@ -35,28 +40,26 @@ def of_mean(sums: Array, counts: Array | None = None, transform: Callable[[Array
         transform: what is made of the mean, such as its exponential.
     """
     counts = np.ones(len(sums)) if counts is None else counts
+    order = np.lexsort((sums, counts))
+    sums, counts = sums[order], counts[order]
     means = [weights @ sums / (weights @ counts) for weights in _resamples(len(sums))]
     return _middle(transform(np.array(means)))
 
 
-def of_macro_f1(confusion: Array) -> Interval:
-    """Of the F1 score, mean over the classes, by resampling the cells of a confusion matrix (C, C), rows the truth."""
-    total = int(confusion.sum())
-    drawn = np.random.default_rng(0).multinomial(total, confusion.ravel() / total, _RESAMPLES)
-    return _middle(macro_f1(drawn.reshape(_RESAMPLES, *confusion.shape)))
-
-
-def macro_f1(confusion: Array) -> Array:
-    """The F1 score, mean over the classes that occur in truth or prediction, of confusion matrices (..., C, C)."""
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    sizes = confusion.sum(-1) + confusion.sum(-2)
-    scores = 2 * hits / np.maximum(sizes, 1)
-    return np.asarray(scores.sum(-1) / (sizes > 0).sum(-1))
+def of_macro_f1(chosen: Array, targets: Array) -> Interval:
+    """Of the F1 score, mean over the classes that occur: classes predicted and true ones (S,)."""
+    order = np.lexsort((chosen, targets))
+    chosen, targets = chosen[order], targets[order]
+    scores = np.array([_macro_f1(chosen, targets, weights) for weights in _resamples(len(targets))])
+    # Resamples miss sequences of small classes and score lower for it: with many such classes all of them do.
+    scores += _macro_f1(chosen, targets, np.ones(len(targets))) - scores.mean()
+    return _middle(scores.clip(0.0, 1.0))
 
 
 def of_auroc(scores: Array, positive: Array) -> Interval:
     """Of the area under the ROC curve for two classes: scores (S,), and which sequences are positive (S,)."""
-    _, rank = np.unique(scores, return_inverse=True)
+    order = np.lexsort((scores, positive))
+    positive, (_, rank) = positive[order], np.unique(scores[order], return_inverse=True)
     areas = []
     for weights in _resamples(len(scores)):
         above, below = (np.bincount(rank, weights * which) for which in (positive, ~positive))
@@ -65,6 +68,14 @@ def of_auroc(scores: Array, positive: Array) -> Interval:
             # A pair is right where the negative one ranks lower, and half right where both rank the same.
             areas.append(above @ (np.cumsum(below) - below / 2) / pairs)
     return _middle(np.array(areas))
+
+
+def _macro_f1(chosen: Array, targets: Array, weights: Array) -> float:
+    """The F1 score, mean over the classes that occur in truth or prediction, each sequence that often (S,)."""
+    classes = max(chosen.max(), targets.max()) + 1
+    hits = np.bincount(targets, weights * (chosen == targets), classes)
+    sizes = np.bincount(targets, weights, classes) + np.bincount(chosen, weights, classes)
+    return float((2 * hits / np.maximum(sizes, 1)).sum() / (sizes > 0).sum())
 
 
 def _resamples(size: int) -> Iterator[Array]:

@@ -90,14 +90,16 @@ def _lines(path: Path) -> Generator[tuple[int, str], None, None]:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _numbers(words: list[str], path: Path, number: int) -> list[float]:
-    """The numbers of a line."""
+def _numbers(words: list[str], path: Path, number: int) -> np.ndarray[Any, Any]:
+    """The numbers of a line (E,) float32."""
     if not words:
         raise ValueError(f"{path}, line {number}: a word and its numbers are wanted, divided by spaces")
-    for word in words:
-        if not _is_number(word) or not np.isfinite(np.float32(word)):
-            raise ValueError(f"{path}, line {number}: '{word}' is not a finite number")
-    return [float(word) for word in words]
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
+        values = np.array([float(word) if _is_number(word) else np.nan for word in words], np.float32)
+    finite = np.isfinite(values)
+    if not finite.all():
+        raise ValueError(f"{path}, line {number}: '{words[finite.argmin()]}' is not a finite number")
+    return values
 
 
 def _is_number(word: str) -> bool:

@@ -15,12 +15,15 @@ PACKAGE = Path(rnn_lightning.__file__).parent
 
 BELOW = {
     "registry": set(),
+    "intervals": set(),
+    "vectors": set(),
     "batch": {"text"},
     "text": {"batch"},
     "layers": {"batch", "layers"},
     "testing": {"layers"},
+    "baselines": {"batch", "intervals", "baselines"},
     "data": {"batch", "text", "data"},
-    "tasks": {"batch", "text", "layers", "registry", "tasks"},
+    "tasks": {"batch", "text", "layers", "registry", "intervals", "vectors", "tasks"},
     "callbacks": {"batch", "layers", "callbacks"},
 }
 """What each room may import from, beside other packages; `cli` may import from all."""
@@ -53,7 +56,9 @@ def test_imports_look_down_only(room: str) -> None:
         assert own <= BELOW[room], file
 
 
-@pytest.mark.parametrize("room", ["layers", "text", "batch", "registry", "testing"])
+@pytest.mark.parametrize(
+    "room", ["layers", "text", "batch", "registry", "testing", "intervals", "vectors", "baselines"]
+)
 def test_lightning_is_not_known_below_tasks_and_data(room: str) -> None:
     for file in _files(room):
         assert not {name for name in _imports(file) if name.split(".")[0] in ("lightning", "torchmetrics")}, file
@@ -71,6 +76,8 @@ _ROOMS = tuple(f"rnn_lightning.{room}" for room in ("tasks", "data", "callbacks"
             "rnn_lightning.cli, rnn_lightning.cli.configs, rnn_lightning.cli.runs",
             ("torch", "lightning", "jsonargparse"),
         ),
+        ("rnn_lightning.intervals, rnn_lightning.vectors", ("torch", "lightning", "scipy", "sklearn")),
+        ("rnn_lightning.baselines", ("lightning", "torchmetrics", "scipy", "sklearn", *_ROOMS)),
         ("rnn_lightning.layers", ("lightning", "torchmetrics", "tokenizers", *_ROOMS)),
         ("rnn_lightning.text", ("lightning", "torchmetrics", *_ROOMS)),
         ("rnn_lightning.data.imdb, rnn_lightning.data.synthetic", ("rnn_lightning.layers", _ROOMS[0], *_ROOMS[2:])),

@@ -62,8 +62,8 @@ def baselines(facts: Facts, train: Ragged, val: Ragged, test: Ragged) -> Iterato
     always = np.bincount(train.targets).argmax() if facts.labels else train.targets.mean()
     name = f"always {facts.labels[always]}" if facts.labels else "always the mean"
     yield _baseline(name, parts, lambda part: measure(part, np.full(len(part.targets), always)))
-    if not has_extra() or len(np.unique(train.targets)) < 2:
-        return
+    if not has_extra() or len(np.unique(train.targets)) < 2 or len(train.values) == 0:
+        return  # or nothing to tell apart, or nothing to tell it by
     from rnn_lightning.baselines.linear import NBSVM, MeanFeatures
 
     if facts.encoder is None:

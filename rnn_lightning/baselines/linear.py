@@ -90,7 +90,7 @@ class NBSVM:
 
 def _means(sequences: Ragged) -> Array:
     """The mean of each feature over a sequence's steps (S, D); zero for a sequence without any."""
-    sums = np.concatenate((np.zeros_like(sequences.values[:1]), np.cumsum(sequences.values, 0, dtype=float)))
+    sums = np.pad(np.cumsum(sequences.values, 0, dtype=float), ((1, 0), (0, 0)))
     sizes = np.diff(sequences.offsets)
     return np.asarray(np.diff(sums[sequences.offsets], axis=0) / np.maximum(sizes, 1)[:, None])
 

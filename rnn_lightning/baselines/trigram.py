@@ -82,9 +82,9 @@ class _Order:
 
 def _contexts(text: Ragged, vocab_size: int) -> Array:
     """The two tokens before each target, as one number (N,); padding where a sequence has only just begun."""
-    before = np.concatenate(([PAD], text.values[:-1])).astype(np.int64)
-    before[text.offsets[:-1]] = PAD
-    return np.asarray(before * vocab_size + text.values)
+    before = np.concatenate(([PAD], text.values)).astype(np.int64)
+    before[text.offsets] = PAD
+    return np.asarray(before[:-1] * vocab_size + text.values)
 
 
 def _counted(contexts: Array, tokens: Array, vocab_size: int) -> tuple[Array, Array, Array]:
@@ -95,12 +95,16 @@ def _counted(contexts: Array, tokens: Array, vocab_size: int) -> tuple[Array, Ar
 
 
 def _discounts(counts: Array) -> Array:
-    """What is taken off an n-gram's count of 0, 1, 2, and 3 or more; half of one where too few say how much."""
+    """What is taken off an n-gram's count of 0, 1, 2, and 3 or more; half of one where too few say how much.
+
+    Never nothing: what has not been seen would be impossible.
+    """
     n1, n2, n3, n4 = (int((counts == count).sum()) for count in (1, 2, 3, 4))
     if not (n1 and n2 and n3 and n4):
         return np.array([0.0, 0.5, 0.5, 0.5])
     share = n1 / (n1 + 2 * n2)
-    return np.array([0.0, 1 - 2 * share * n2 / n1, 2 - 3 * share * n3 / n2, 3 - 4 * share * n4 / n3]).clip(0.0)
+    found = np.array([1 - 2 * share * n2 / n1, 2 - 3 * share * n3 / n2, 3 - 4 * share * n4 / n3])
+    return np.concatenate(([0.0], np.where(found > 0, found, 0.5)))
 
 
 def _find(known: Array, wanted: Array) -> tuple[Array, Array]:
