@@ -17,6 +17,8 @@ _OWN: dict[Group, dict[str, str]] = {
     "layers": {
         "gru": "rnn_lightning.layers.gru:GRU",
         "lstm": "rnn_lightning.layers.lstm:LSTM",
+        "lstm_ln": "rnn_lightning.layers.lstm_ln:LayerNormLSTM",
+        "mingru": "rnn_lightning.layers.mingru:MinGRU",
         "rnn": "rnn_lightning.layers.rnn:RNN",
     },
     "tasks": {

@@ -38,7 +38,7 @@ class LanguageModel(SequenceTask):
     """Predicts each token of a text from all tokens before it, the true ones (teacher forcing).
 
     Args:
-        cell: short name of the recurrent layer: rnn, lstm, gru, or an installed package's own.
+        cell: short name of the recurrent layer: rnn, lstm, gru, lstm_ln, mingru, or an installed package's own.
         hidden_size: features of each recurrent layer.
         num_layers: recurrent layers on top of each other.
         bidirectional: refused, since the backward direction would see the token that is to be predicted.

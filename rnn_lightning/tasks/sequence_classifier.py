@@ -47,7 +47,7 @@ class SequenceClassifier(SequenceTask):
     is told by the data. Two classes have one logit.
 
     Args:
-        cell: short name of the recurrent layer: rnn, lstm, gru, or an installed package's own.
+        cell: short name of the recurrent layer: rnn, lstm, gru, lstm_ln, mingru, or an installed package's own.
         hidden_size: features of each recurrent layer in each direction.
         num_layers: recurrent layers on top of each other.
         bidirectional: run each layer in both directions.
