@@ -22,7 +22,7 @@ def set_up() -> None:
     """Makes this process fast, and keeps what is not for the user off the screen, each message by its name."""
     import torch
 
-    _keep_memory()
+    keep_memory()
     if os.environ.get("RNN_LIGHTNING_DENORMALS") != "keep":
         # A loss on the last state alone makes gradients decay below 1e-38, where a CPU computes several times slower.
         # Set before the first parallel operation, so that every thread has it.
@@ -79,7 +79,7 @@ def _cores() -> int:
     return len(siblings)
 
 
-def _keep_memory() -> None:
+def keep_memory() -> None:
     """Lets the memory of tensors be used again and again.
 
     Left alone, glibc asks the operating system for the memory of every large tensor and gives it back with the tensor,

@@ -33,7 +33,8 @@ def zero_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     """`x` with zeros beyond each sequence's length, whatever stood there: NaN goes too, and no gradient comes back."""
     if lengths is None:
         return x
-    return x.masked_fill(~valid_steps(lengths, x.size(1)).unsqueeze(-1), 0.0)
+    # Not masked_fill, which takes half as long again.
+    return torch.where(valid_steps(lengths, x.size(1)).unsqueeze(-1), x, 0.0)
 
 
 def add_padding_input(x: Tensor, lengths: Tensor, weight: Tensor, pushes: Sequence[float]) -> tuple[Tensor, Tensor]:
