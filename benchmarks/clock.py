@@ -33,3 +33,18 @@ class Clock(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.file is not None and trainer.is_global_zero:
             Path(self.file).write_text(str(self.seconds), "utf-8")
+
+
+class FirstStep(pl.Callback):
+    """Writes down when the first training step begins.
+
+    Args:
+        file: where to.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = Path(file)
+
+    def on_train_batch_start(self, *_: object) -> None:
+        if not self.file.exists():
+            self.file.write_text(str(time.time()), "utf-8")

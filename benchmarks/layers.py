@@ -20,6 +20,7 @@ from rnn_lightning import registry
 from rnn_lightning.cli.process import keep_memory
 
 INPUT_SIZE, HIDDEN_SIZE, TOKENS = 100, 128, 16_384
+STEPS = 3
 TORCH, TRANSFORMER = "torch's GRU", "Transformer"
 LAYERS = ("rnn", "lstm", "gru", "lstm_ln", "mingru", TORCH, TRANSFORMER)
 FASTER = {256: 1.5, 1024: 3.0}
@@ -74,8 +75,8 @@ class Layer:
         self.memory_before = peak_memory()
 
     def training(self) -> float:
-        """Seconds of a step forwards and backwards."""
-        return seconds(lambda: self.layer(self.x)[0].sum().backward())
+        """Seconds of a step forwards and backwards: the mean of some."""
+        return seconds(lambda: [self.layer(self.x)[0].sum().backward() for _ in range(STEPS)]) / STEPS
 
     def memory(self) -> int:
         """Bytes at the peak, beyond those before the first step."""

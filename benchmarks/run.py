@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-ALL = ("training", "denormals", "optimizer", "data", "trainer", "waiting", "processes")
-WITH_BOUNDS = ("training", "denormals", "optimizer", "data")
+ALL = ("training", "layers", "scaling", "denormals", "optimizer", "data", "trainer", "startup", "waiting", "processes")
+WITH_BOUNDS = ("training", "layers", "denormals", "optimizer", "data")
 
 
 def main() -> int:

@@ -20,12 +20,19 @@ TINY = {
     "trainer": ("--steps=2", "--data.num_train=64"),
     "waiting": ("--batch_size=4", "--max_length=8"),
     "processes": ("--steps=2",),
+    "layers": ("--num_steps=256",),
+    "scaling": (),
+    "startup": (),
+    "accuracy": ("--minutes=0.01",),
 }
+SLOW = ("processes", "accuracy", "scaling")
 """The scripts, and options that make little of them."""
 HELD = {
     "training": ["rnn-lightning is faster than bare loop by", "rnn-lightning is faster than packed by"] * 2,
     "denormals": ["mean, ours: flushing is faster by"],
     "optimizer": ["AdamW: fused is faster than default by"],
+    "layers": ["mingru trains faster than torch's GRU by", "lstm_ln trains longer than lstm by"],
+    "startup": ["rnn-lightning fit to its first step takes longer than import lightning.pytorch by"],
     "data": ["share of making the batches", "a review in its batch"],
 }
 """What must be among the figures that are held to a bound, and in that order."""
@@ -48,11 +55,11 @@ def _written(file: Path, *figures: dict[str, Any]) -> Path:
 
 def test_every_benchmark_is_tested() -> None:
     scripts = {path.stem for path in FOLDER.glob("*.py") if "side_by_side import" in path.read_text("utf-8")}
-    assert scripts - {"report", "layers"} == set(TINY)
+    assert scripts - {"report", "keras_example"} == set(TINY)
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "processes" else []) for name in TINY]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in TINY]
 )
 def test_a_benchmark_prints_and_writes_what_it_found(name: str, workplace: Path) -> None:
     result = _script(name, "--quick", "--repeats=1", "--json=found.json", *TINY[name])

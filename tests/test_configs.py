@@ -26,7 +26,15 @@ ARCHITECTURES = [name for name in configs.shipped() if name not in ("base.yaml",
 
 
 def test_the_shipped_configs_are_found() -> None:
-    assert set(ARCHITECTURES) >= {"bilstm.yaml", "gru.yaml", "lstm.yaml", "lstm_ln.yaml", "mingru.yaml", "rnn.yaml", "stacked_lstm.yaml"}
+    assert set(ARCHITECTURES) >= {
+        "bilstm.yaml",
+        "gru.yaml",
+        "lstm.yaml",
+        "lstm_ln.yaml",
+        "mingru.yaml",
+        "rnn.yaml",
+        "stacked_lstm.yaml",
+    }
     assert set(TASKS) >= {"imdb.yaml"}
 
 
