@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rnn_lightning.tasks.language_model import LanguageModel
     from rnn_lightning.tasks.loading import load
     from rnn_lightning.tasks.sequence_classifier import SequenceClassifier
+    from rnn_lightning.tasks.sequence_tagger import SequenceTagger
     from rnn_lightning.testing import check_layer
     from rnn_lightning.text import TextEncoder
 
@@ -33,6 +34,7 @@ _MODULES = {
     "RecurrentStack": "layers",
     "SequenceClassifier": "tasks.sequence_classifier",
     "SequenceData": "data.base",
+    "SequenceTagger": "tasks.sequence_tagger",
     "SequenceTask": "tasks.base",
     "Sequences": "data.base",
     "SyntheticSequences": "data.synthetic",
@@ -51,6 +53,7 @@ __all__ = [
     "RecurrentStack",
     "SequenceClassifier",
     "SequenceData",
+    "SequenceTagger",
     "SequenceTask",
     "Sequences",
     "SyntheticSequences",

@@ -22,6 +22,7 @@ _OWN: dict[Group, dict[str, str]] = {
     "tasks": {
         "LanguageModel": "rnn_lightning.tasks.language_model:LanguageModel",
         "SequenceClassifier": "rnn_lightning.tasks.sequence_classifier:SequenceClassifier",
+        "SequenceTagger": "rnn_lightning.tasks.sequence_tagger:SequenceTagger",
     },
     "data": {
         "IMDb": "rnn_lightning.data.imdb:IMDb",
