@@ -52,7 +52,7 @@ def baselines(facts: Facts, train: Ragged, val: Ragged, test: Ragged) -> Iterato
     """
     parts = {"val": val, "test": test}
     if facts.per_step and facts.labels:
-        label = np.bincount(train.targets[train.targets != NO_LABEL], minlength=len(facts.labels)).argmax()
+        label = int(np.bincount(train.targets[train.targets != NO_LABEL], minlength=1).argmax())
         yield _baseline(f"always {facts.labels[label]}", parts, lambda part: _step_accuracy(part, label))
         return
     if facts.per_step:

@@ -29,8 +29,9 @@ class Summary(Callback):
         batch = None
         if hasattr(data, "summary") and hasattr(data, "example"):
             say(f"  {data.summary()}")
-            if chance := data.chance_level():
-                say(f"  chance level: {in_words({f'val_{name}': value for name, value in chance.items()})}")
+            chance = {f"val_{name}": value for name, value in getattr(data, "chance_level", dict)().items()}
+            if chance:
+                say(f"  chance level: {in_words(chance)}")
             batch = trainer.precision_plugin.convert_input(trainer.strategy.batch_to_device(data.example()))
         with trainer.precision_plugin.forward_context():
             lines = table(pl_module, batch)

@@ -93,7 +93,7 @@ class SequenceData(pl.LightningDataModule, ABC):
         return f"{len(self.train):,} train / {len(self.val):,} validation / {len(self.test):,} test sequences"
 
     def chance_level(self) -> dict[str, float]:
-        """What an answer reaches that knows nothing of the inputs, by metric, such as accuracy; {} where nobody knows."""
+        """What an answer without a look at the inputs reaches, by metric (accuracy, mse); {} where it is not known."""
         return {}
 
     def example(self) -> Batch:
