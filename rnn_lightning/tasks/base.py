@@ -19,9 +19,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from rnn_lightning import registry
-from rnn_lightning.batch import Facts
+from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.intervals import Interval
-from rnn_lightning.layers import RecurrentLayer, TokenEmbedding
+from rnn_lightning.layers import RecurrentLayer, RecurrentStack, TokenEmbedding
 from rnn_lightning.text import TextEncoder
 from rnn_lightning.vectors import read_vectors, vector_size
 
@@ -37,7 +37,7 @@ class SequenceTask(pl.LightningModule, ABC):
     the labels' names and the text encoder are kept in the state dict. So a checkpoint alone gives back a working model.
 
     Attributes:
-        labels: names of the classes; empty for regression.
+        labels: names of the classes; empty where the targets are numbers or tokens.
         encoder: turns raw text into token ids; None where the inputs are features.
         intervals: after a test, the 95 % interval around each measurement.
         is_trained: the weights come from a training or a checkpoint; others are not scored.
@@ -124,6 +124,30 @@ class SequenceTask(pl.LightningModule, ABC):
             "%s: vectors of %d numbers, known for %s of the %s words of the vocabulary (%.1f %%)",
             *(path, values.shape[1], f"{known.sum():,}", f"{len(words):,}", 100 * known.mean()),
         )
+
+    @torch.inference_mode()
+    def _of_texts(self, texts: Sequence[str], batch_size: int) -> list[Any]:
+        """What `predict_step` says of raw texts, in their order.
+
+        Raises:
+            ValueError: the model was trained on features, or this is a single text.
+        """
+        if self.encoder is None:
+            raise ValueError("this model was trained on sequences of numbers: it reads no text")
+        if isinstance(texts, str):
+            raise ValueError("predict_text takes a list of texts, not a single one: write predict_text([text])")
+        was_training = self.training
+        self.eval()
+        # Texts of similar length together, as in training: less padding, and no other result.
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        found: dict[int, Any] = {}
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            inputs, lengths, _ = self.encoder.batch([texts[row] for row in rows])
+            predictions = self.predict_step(Batch(inputs.to(self.device), lengths.to(self.device)), 0)
+            found.update(zip(rows, predictions, strict=True))
+        self.train(was_training)
+        return [found[index] for index in range(len(texts))]
 
     def configure_optimizers(self) -> Any:
         """AdamW with the command's defaults; `--optimizer` puts another in its place."""
@@ -216,6 +240,38 @@ def layer_maker(cell: str, options: dict[str, Any] | None) -> Callable[[int, int
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise ValueError(f"the layer '{cell}' has no option '{name}'; {has}{registry.did_you_mean(name, known)}")
     return partial(layer_class, **(options or {}))
+
+
+def make_embedding(hparams: Mapping[str, Any], vocab_size: int) -> TokenEmbedding:
+    """The embedding that a task's hyper-parameters ask for.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+    return TokenEmbedding(
+        vocab_size,
+        hparams["embedding_size"],
+        hparams["embedding_dropout"],
+        hparams["word_dropout"],
+        hparams["freeze_vectors"],
+    )
+
+
+def make_recurrent(hparams: Mapping[str, Any], input_size: int) -> RecurrentStack:
+    """The recurrent layers that a task's hyper-parameters ask for.
+
+    Raises:
+        ValueError: a value is out of range, or a name is unknown.
+    """
+    return RecurrentStack(
+        layer_maker(hparams["cell"], hparams["cell_options"]),
+        input_size,
+        hparams["hidden_size"],
+        hparams["num_layers"],
+        hparams["bidirectional"],
+        hparams["layer_dropout"],
+        hparams["residual"],
+    )
 
 
 def _in_words(sizes: Any, labels: tuple[str, ...]) -> str:
