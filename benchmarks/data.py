@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from rnn_lightning import SequenceClassifier
 from rnn_lightning.batch import Batch
+from rnn_lightning.cli.process import keep_memory
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "configs" / "imdb.yaml").read_text("utf-8"))
 
@@ -29,6 +30,7 @@ def main() -> None:
     made.add_argument("--hidden_size", type=int, default=128)
     options = filled(made.parse_args(), repeats=7)
     options.batches = options.batches or (3 if options.quick else 8)
+    keep_memory()
     torch.set_flush_denormal(True)
     data, where_from = reviews(options.quick, **CONFIG["data"]["init_args"])
     picked, _ = typical(data, options.batches)

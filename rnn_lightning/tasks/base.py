@@ -22,6 +22,7 @@ from rnn_lightning import registry
 from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.intervals import Interval
 from rnn_lightning.layers import RecurrentLayer, RecurrentStack, TokenEmbedding
+from rnn_lightning.tasks.metrics import MeanLoss
 from rnn_lightning.text import TextEncoder
 from rnn_lightning.vectors import read_vectors, vector_size
 
@@ -48,6 +49,12 @@ class SequenceTask(pl.LightningModule, ABC):
     intervals: Mapping[str, Interval] = MappingProxyType({})
     is_trained: bool = False
     _from_data: Mapping[str, int | None] = MappingProxyType({})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.train_loss = MeanLoss()
+        self._train_sum: Tensor | float = 0.0
+        self._train_count: Tensor | int = 0
 
     @abstractmethod
     def build(self) -> None:
@@ -93,6 +100,25 @@ class SequenceTask(pl.LightningModule, ABC):
                 f"the model was trained on {_in_words(self.hparams, self.labels)}; "
                 f"the data has {_in_words(self.sizes(facts), facts.labels)}"
             )
+
+    def add_train_loss(self, loss: Tensor, count: Tensor | int) -> None:
+        """Counts a batch towards train_loss, the mean over the epoch, which is logged once: logging takes its time.
+
+        Args:
+            loss: mean loss of the batch.
+            count: of how many sequences or tokens it is the mean.
+        """
+        self._train_sum = self._train_sum + loss.detach() * count
+        self._train_count = self._train_count + count
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Logs train_loss at the end of an epoch, or where the training ends within one."""
+        trainer = self.trainer
+        at_the_end = trainer.is_last_batch or trainer.should_stop or 0 < trainer.max_steps <= trainer.global_step
+        if at_the_end and isinstance(self._train_sum, Tensor):
+            self.train_loss.update(self._train_sum / self._train_count, self._train_count)
+            self._train_sum, self._train_count = 0.0, 0
+            self.log("train_loss", self.train_loss, on_step=False, on_epoch=True)
 
     def adopt(self, facts: Facts) -> None:
         """Fills in what the facts decide and builds the network."""

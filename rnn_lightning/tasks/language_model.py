@@ -110,7 +110,6 @@ class LanguageModel(SequenceTask):
         """Makes the network and what is measured."""
         for name, module in self._network(self.hparams["vocab_size"]).items():
             self.add_module(name, module)
-        self.train_loss = MeanLoss()
         self.val_metrics, self.test_metrics = (
             nn.ModuleDict({"loss": MeanLoss(), "perplexity": Perplexity(), "unknown": MeanLoss()}) for _ in range(2)
         )
@@ -146,8 +145,7 @@ class LanguageModel(SequenceTask):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of a batch's tokens, in nats; its mean over the epoch's tokens is logged as train_loss."""
         loss, count = self._loss(batch)
-        self.train_loss.update(loss.detach(), count)
-        self.log("train_loss", self.train_loss, on_step=False, on_epoch=True)
+        self.add_train_loss(loss, count)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -180,8 +180,7 @@ class SequenceClassifier(SequenceTask):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a training batch; its mean over the epoch is logged as train_loss."""
         loss = self.losses(self(batch.inputs, batch.lengths), _targets(batch)).mean()
-        # Summed by sequences over all batches and processes, and brought together once an epoch.
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.lengths), sync_dist=True)
+        self.add_train_loss(loss, len(batch.lengths))
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

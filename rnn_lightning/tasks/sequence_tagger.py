@@ -122,7 +122,6 @@ class SequenceTagger(SequenceTask):
         h = self.hparams
         for name, module in self._network(h["vocab_size"], h["input_size"], h["num_classes"]).items():
             self.add_module(name, module)
-        self.train_loss = MeanLoss()
         self.val_metrics, self.test_metrics = (
             nn.ModuleDict({"loss": MeanLoss(), "accuracy": MeanLoss()}) for _ in range(2)
         )
@@ -158,8 +157,7 @@ class SequenceTagger(SequenceTask):
         nats, _, counts = self._outcomes(batch)
         count = counts.sum()
         loss = nats.sum() / count.clamp(min=1)
-        self.train_loss.update(loss.detach(), count)
-        self.log("train_loss", self.train_loss, on_step=False, on_epoch=True)
+        self.add_train_loss(loss, count)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
