@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -30,7 +30,26 @@ _TOKENS: dict[Unit, Regex] = {
     "spaced_word": Regex(r"\w+(?:['’]\w+)*|[^\w\s]"),
     "character": Regex(r"(?m)."),
 }
-_CHUNK = 2048
+LONGEST = 1_000_000
+"""A word of so many characters counts as unknown: it would be a word of one text alone, and fill a vocabulary."""
+_PIECE = 1 << 14
+"""Characters in a piece of a long text, at the least: a few times as many pieces as cores are at work together."""
+_AT_ONCE = 1 << 20
+"""Characters that are tokenised together: a token takes some hundred bytes on its way to being a number."""
+_STARTER = (
+    r"[^\W\u1160-\u11ff\ud7b0-\ud7ff\U00016d40-\U00016d7f]|[\s!-~\u3000-\u3029\uff01-\uff65\U0001f000-\U0001faff]"
+)
+"""Characters that no normalisation joins to the one before: neither marks nor the vowels of some scripts."""
+_WORD_END = (
+    r"(?<![rR\s])\s"  # what comes after <br may belong to it
+    r"|[!-&(-.:-=?@\[-^`{-~\u3001-\u3003\u3008-\u3011\uff01\uff0c\uff1a\uff1b\uff1f\U0001f300-\U0001faff]"
+)
+_BORDERS: dict[Unit, re.Pattern[str]] = {
+    "word": re.compile(rf"{_WORD_END}|[\u3041-\u3096\u30a1-\u30fa\u3400-\u4dbf\u4e00-\u9fff]"),
+    "spaced_word": re.compile(_WORD_END),
+    "character": re.compile(_STARTER),
+}
+"""Before these a text can be cut without a change to its tokens. There are more such places; these are sure ones."""
 _CLINGS = set(".,;:!?)]}%…，。、；：！？）】」』’”")
 """Tokens that follow a word without a space."""
 
@@ -49,21 +68,108 @@ def word_tokenizer(words: Sequence[str] = (), unit: Unit = "word") -> Tokenizer:
     return tokenizer
 
 
-def lexicon(texts: Sequence[str], unit: Unit = "word") -> list[str]:
+def pieces(blocks: Iterable[str], unit: Unit) -> Iterator[str]:
+    """Cuts a text at other places: the tokens of the pieces, one after the other, are those of the whole text.
+
+    Only where a million characters have no white space, punctuation or, for `unit` word, Chinese or Japanese among
+    them, the text is cut all the same.
+
+    Args:
+        blocks: the text, cut anywhere.
+        unit: what the tokens are.
+    """
+    rest = ""
+    for block in blocks:
+        text, start = rest + block, 0
+        while end := _border(text, start, _BORDERS[unit]):
+            yield text[start:end]
+            start = end
+        rest = text[start:]
+    if rest:
+        yield rest
+
+
+def _border(text: str, start: int, borders: re.Pattern[str]) -> int | None:
+    """Where the piece that begins at `start` ends; None if the text is too short to tell."""
+    near, far = start + _PIECE, start + _PIECE + LONGEST
+    found = borders.search(text, near, far)
+    if found is None and len(text) >= far + _PIECE:
+        found = _BORDERS["character"].search(text, far, far + _PIECE)
+        return found.start() if found else far
+    return found.start() if found else None
+
+
+def lexicon(texts: Iterable[str], unit: Unit = "word") -> list[str]:
     """Every token that occurs in the texts, in the order of the alphabet, which tells nothing of how frequent it is."""
+    found: set[str] = set()
+    for batch in _batches(texts):
+        found.update(_trained(batch, unit).get_vocab())
+    return sorted(found)
+
+
+def encode_chunks(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[list[int]]]:
+    """The token ids of each text, a million characters of texts at a time, on all cores."""
+    for batch in _batches(texts):
+        yield [encoding.ids for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
+
+
+def numbered(texts: Iterable[str], unit: Unit, known: dict[str, int]) -> Iterator[np.ndarray[Any, Any]]:
+    """The tokens of all texts one after the other, a million characters at a time, in one reading of the texts.
+
+    Args:
+        texts: pieces of a text.
+        unit: what the tokens are.
+        known: gets a number for each token, from 1 on as they come; a word of a million characters has the number 0.
+    """
+    for batch in _batches(texts):
+        vocabulary, ids = _characters(batch) if unit == "character" else _words(batch, unit)
+        numbers = np.zeros(max(vocabulary.values(), default=0) + 1, np.int64)
+        for token, index in vocabulary.items():
+            if len(token) < LONGEST:
+                numbers[index] = known.setdefault(token, len(known) + 1)
+        yield numbers.astype(np.min_scalar_type(len(known)))[ids]
+
+
+def in_order(known: dict[str, int]) -> tuple[list[str], np.ndarray[Any, Any]]:
+    """The lexicon of the tokens that `numbered` met, and for each of its numbers the id: word i has the id i + 2."""
+    words = sorted(known)
+    ids = np.full(len(words) + 1, UNKNOWN, np.min_scalar_type(len(words) + len(SPECIAL_TOKENS)))
+    ids[[known[word] for word in words]] = np.arange(len(words)) + len(SPECIAL_TOKENS)
+    return words, ids
+
+
+def _words(texts: Sequence[str], unit: Unit) -> tuple[dict[str, int], np.ndarray[Any, Any]]:
+    """Each different word of the texts with an id for here, and all of them by those ids."""
+    tokenizer = _trained(texts, unit)
+    ids = [np.array(row, np.int64) for chunk in encode_chunks(tokenizer, texts) for row in chunk]
+    return tokenizer.get_vocab(), np.concatenate(ids)
+
+
+def _characters(texts: Sequence[str]) -> tuple[dict[str, int], np.ndarray[Any, Any]]:
+    """The same for characters, which are ids already: ten times as fast without a tokenizer."""
+    text = "".join(text if text.isascii() else normalizers.NFC().normalize_str(text) for text in texts)
+    return {char: ord(char) for char in set(text)}, np.frombuffer(text.encode("utf-32-le"), "<u4")
+
+
+def _trained(texts: Sequence[str], unit: Unit) -> Tokenizer:
+    """A tokenizer that knows every token of the texts."""
     tokenizer = word_tokenizer(unit=unit)
-    trainer = trainers.WordLevelTrainer(
-        vocab_size=2**31, min_frequency=0, special_tokens=list(SPECIAL_TOKENS), show_progress=False
-    )
+    trainer = trainers.WordLevelTrainer(vocab_size=2**31, min_frequency=0, special_tokens=[], show_progress=False)
     tokenizer.train_from_iterator(texts, trainer, length=len(texts))
-    return sorted(set(tokenizer.get_vocab()) - set(SPECIAL_TOKENS))
+    return tokenizer
 
 
-def encode_chunks(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[list[int]]]:
-    """The token ids of each text, a few thousand texts at a time, on all cores."""
-    for start in range(0, len(texts), _CHUNK):
-        encodings = tokenizer.encode_batch_fast(list(texts[start : start + _CHUNK]), add_special_tokens=False)
-        yield [encoding.ids for encoding in encodings]
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Texts that are few enough to be tokenised together."""
+    batch, size = [], 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if size >= _AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def most_frequent(words: Sequence[str], counts: np.ndarray[Any, Any], size: int) -> list[str]:

@@ -1,17 +1,42 @@
 from __future__ import annotations
 
 import json
+import sys
 import unicodedata
 from itertools import pairwise
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from rnn_lightning import text as text_module
 from rnn_lightning.batch import PAD, UNKNOWN, Truncate
-from rnn_lightning.text import TOKENIZER_VERSION, TextEncoder, Unit, encode_chunks, lexicon, word_tokenizer
+from rnn_lightning.text import (
+    TOKENIZER_VERSION,
+    TextEncoder,
+    Unit,
+    encode_chunks,
+    in_order,
+    lexicon,
+    numbered,
+    pieces,
+    word_tokenizer,
+)
+
+UNITS = st.sampled_from(get_args(Unit))
+TROUBLE = (
+    *("a", "r", "R", "b", "é", "İ", "Σ", "_", "7", "don't", "o’", "'", "’", "<br />", "<BR\n>", "<br", "/>", "<", ">"),
+    *(" ", "\n", "\r", "\r\n", "\t", "\x1c", "\x85", "\u2028", "\u3000", "\u00a0", "\u2000", "\ufeff", "\u200d"),
+    *("=", ".", ",", "-", "\u0301", "\u0323", "\u0338", "\u0302", "e\u0301", "q\u0307\u0323"),
+    *("\u0958", "\u09c7", "\u09be", "\u212b"),
+    *("ᄀ", "ᅡ", "ᆨ", "가", "각", "か", "\u3099", "が", "ー", "々", "ｶ", "ﾞ", "我", "喜欢", "，", "。", "\uf900"),
+    *("😀", "👍🏽", "👩\u200d💻", "🇩🇪", "\U00016d63", "\U00016d67", "\U0002f800", "𝒜", "①", "Ⅷ", "؛", "ก", "\u0e33"),
+)
+"""What a border might come between: marks, signs that are joined, tags, words with apostrophes."""
+TEXTS = st.lists(st.sampled_from(TROUBLE) | st.characters(exclude_categories=["Cs"]), max_size=25).map("".join)
 
 
 def _tokens(text: str) -> list[str]:
@@ -77,10 +102,11 @@ def test_any_text_has_an_encoding(texts: list[str]) -> None:
     assert [[words[i - 2] for i in row] for row in ids] == [_tokens(text) for text in texts]
 
 
-def test_texts_stay_in_order_over_many_chunks() -> None:
+def test_texts_stay_in_order_over_many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_module, "_AT_ONCE", 1000)
     texts = ["a " * (i % 7) for i in range(5000)]
     chunks = list(encode_chunks(word_tokenizer(["a"]), texts))
-    assert len(chunks) > 1
+    assert len(chunks) > 20
     assert [len(ids) for chunk in chunks for ids in chunk] == [i % 7 for i in range(5000)]
 
 
@@ -205,3 +231,100 @@ def test_there_is_a_token_for_each_id(texts: list[str], unit: Unit, max_length: 
     batch = encoder.batch(texts)
     for tokens, ids, length in zip(encoder.tokens(texts), batch.inputs.tolist(), batch.lengths.tolist(), strict=True):
         assert [normal.normalize_str(token) for token in tokens] == [encoder.words[index - 2] for index in ids[:length]]
+
+
+def _cut(text: str, size: int) -> list[str]:
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+def _ids(texts: list[str], unit: Unit) -> tuple[list[str], list[int]]:
+    """The lexicon of texts and their tokens as ids in it, by way of numbers."""
+    known: dict[str, int] = {}
+    numbers = np.concatenate([np.zeros(0, np.uint8), *numbered(texts, unit, known)])
+    words, ids = in_order(known)
+    return words, ids[numbers].tolist()
+
+
+@given(TEXTS, UNITS, st.integers(1, 9), st.integers(1, 9))
+@example("one<br \n />two", "word", 4, 1)
+@example("<br" + " " * 30 + ">", "spaced_word", 5, 3)
+@example("e\u0301" * 9, "character", 1, 1)
+@example("각".join("가") + "ᄀ" + "ᅡ" + "ᆨ", "character", 1, 1)
+@example("か\u3099" * 5, "word", 1, 1)
+@example("don’t won't 'tis", "word", 1, 2)
+def test_pieces_have_the_tokens_of_the_whole_text(text: str, unit: Unit, size: int, block: int) -> None:
+    words = lexicon([text], unit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_module, "_PIECE", size)
+        patch.setattr(text_module, "_AT_ONCE", 3 * size)
+        cut = list(pieces(_cut(text, block), unit))
+        assert "".join(cut) == text
+        assert lexicon(cut, unit) == words
+        assert _ids(cut, unit) == (words, TextEncoder(words, unit=unit).encode([text])[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("One line,\nand one more. " * 9, "spaced_word"),
+        ("no,spaces.at(all)" * 9, "word"),
+        ("学习深度学习" * 20, "word"),
+        ("学习深度学习" * 20, "character"),
+        ("😀👍" * 60, "word"),
+        ("นี่คือภาษาไทย" * 20, "character"),
+        ("letters" * 20, "character"),
+    ],
+)
+def test_pieces_are_short_where_the_text_has_borders(text: str, unit: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_module, "_PIECE", 10)
+    cut = list(pieces(_cut(text, 7), unit))
+    assert all(10 <= len(piece) <= 20 for piece in cut[:-1])
+    assert len(cut) > len(text) // 20
+
+
+@pytest.mark.parametrize("unit", get_args(Unit))
+def test_no_border_is_before_what_may_be_joined_to_the_character_before(unit: Unit) -> None:
+    """By the tables of Python: whatever is second in a composition, or not a starter."""
+    for number in range(sys.maxunicode + 1):
+        char = chr(number)
+        parts = unicodedata.decomposition(char).split()
+        joined = [chr(int(part, 16)) for part in parts[1:] if not parts[0].startswith("<")]
+        joined += [char] if unicodedata.combining(char) else []
+        joined += list(unicodedata.normalize("NFD", char)[1:]) if "가" <= char <= "힣" else []
+        for mark in joined:
+            assert text_module._BORDERS[unit].match("x" + mark, 1) is None, f"{ord(mark):x}"
+
+
+@given(st.integers(20, 70), st.integers(0, 30), st.sampled_from("aé我"), st.integers(1, 9))
+def test_a_word_beyond_the_limit_is_cut_and_unknown(length: int, before: int, letter: str, block: int) -> None:
+    text = "so " * before + letter * length + " end"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_module, "LONGEST", 20)
+        patch.setattr(text_module, "_PIECE", 5)
+        cut = list(pieces(_cut(text, block), "spaced_word"))
+        assert "".join(cut) == text
+        words, ids = _ids(cut, "spaced_word")
+    assert {"end"} <= set(words)
+    assert all(len(word) < 20 for word in words)
+    assert ids[:before] == [words.index("so") + 2] * before if before else True
+    assert ids[before] == UNKNOWN
+    assert ids[-1] == words.index("end") + 2
+
+
+def test_marks_beyond_the_limit_are_cut_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_module, "LONGEST", 20)
+    monkeypatch.setattr(text_module, "_PIECE", 5)
+    text = "a" + "\u0301" * 200
+    cut = list(pieces(_cut(text, 3), "character"))
+    assert "".join(cut) == text
+    assert max(map(len, cut)) <= 30
+
+
+def test_a_word_of_millions_of_letters_breaks_nothing() -> None:
+    """The tokenizer itself gives up on such words."""
+    for letters, known in (("a" * 999_999, True), ("a" * 5_000_000, False)):
+        cut = list(pieces([f"begin {letters} end"], "word"))
+        words, ids = _ids(cut, "word")
+        assert {"begin", "end"} <= set(words)
+        assert (letters in words) == known
+        assert (UNKNOWN in ids) != known

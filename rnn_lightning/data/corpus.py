@@ -5,27 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
-import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
-import tokenizers
-from filelock import FileLock
 
 from rnn_lightning.data import reviews
-from rnn_lightning.text import TOKENIZER_VERSION, encode_chunks, lexicon, word_tokenizer
-
-FORMAT_VERSION = 1
-"""To be raised by whoever changes the files of the cache: corpora prepared before are then made anew."""
+from rnn_lightning.data.cache import key_of, open_kept
+from rnn_lightning.text import encode_chunks, lexicon, word_tokenizer
 
 _ARRAYS = ("ids", "offsets", "labels", "splits", "films", "review_ids")
-_LEXICON = "lexicon.json"
-_META = "meta.json"
-_PARTIAL = ".partial"
 _log = logging.getLogger("rnn_lightning")
 
 
@@ -61,43 +52,15 @@ def open_corpus(path: Path) -> Corpus:
     Raises:
         ValueError: the reviews cannot be read, or the cache folder cannot be written.
     """
-    cache = platformdirs.user_cache_path("rnn-lightning")
-    folder = cache / f"imdb-{_key(path)}"
-    corpus = _load(folder)
-    if corpus is not None:
-        return corpus
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / "imdb.lock"):
-            corpus = _load(folder)  # another process may have been faster
-            if corpus is None:
-                corpus = _build(path, folder)
-    except OSError as error:
-        raise ValueError(
-            f"cannot write the cache folder {cache}: {error.strerror or error}; "
-            "the environment variable XDG_CACHE_HOME moves it"
-        ) from error
-    return corpus
+    kept = open_kept("imdb", key_of(_fingerprint(path)), _ARRAYS, partial(_build, path))
+    return Corpus(kept.words, **kept.arrays)
 
 
-def _build(path: Path, folder: Path) -> Corpus:
-    for leftover in folder.parent.glob(f"imdb-*{_PARTIAL}"):
-        shutil.rmtree(leftover)
-    partial = folder.with_name(folder.name + _PARTIAL)
+def _build(path: Path, folder: Path) -> list[str]:
     corpus = _tokenized(path)
-    partial.mkdir()
-    try:
-        _save(partial, corpus)
-    except OSError:
-        shutil.rmtree(partial)  # a full disk has no room for half a corpus
-        raise
-    if folder.exists():
-        shutil.rmtree(folder)
-    partial.replace(folder)
-    loaded = _load(folder)
-    if loaded is None:
-        raise ValueError(f"the files just written to the cache folder {folder} cannot be read back; check that disk")
-    return loaded
+    for name in _ARRAYS:
+        np.save(folder / f"{name}.npy", getattr(corpus, name), allow_pickle=False)
+    return corpus.words
 
 
 def _tokenized(path: Path) -> Corpus:
@@ -112,48 +75,8 @@ def _tokenized(path: Path) -> Corpus:
     return Corpus(words, np.concatenate(ids), offsets, read.labels, read.splits, read.films, read.ids)
 
 
-def _save(folder: Path, corpus: Corpus) -> None:
-    for name in _ARRAYS:
-        np.save(folder / f"{name}.npy", getattr(corpus, name), allow_pickle=False)
-    (folder / _LEXICON).write_text(json.dumps(corpus.words), encoding="utf-8")
-    meta = {"format": FORMAT_VERSION, "crc32": {file: _crc32(folder / file) for file in _files()}}
-    (folder / _META).write_text(json.dumps(meta), encoding="utf-8")
-
-
-def _load(folder: Path) -> Corpus | None:
-    """The corpus kept in a folder; None if it is missing or damaged."""
-    try:
-        meta = json.loads((folder / _META).read_text(encoding="utf-8"))
-        if meta != {"format": FORMAT_VERSION, "crc32": {file: _crc32(folder / file) for file in _files()}}:
-            return None
-        words = json.loads((folder / _LEXICON).read_text(encoding="utf-8"))
-        # As plain arrays: numpy looks things up faster in them than in its own memmap class.
-        arrays = {
-            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
-            for name in _ARRAYS
-        }
-        return Corpus(words, **arrays)
-    except (OSError, ValueError):
-        return None
-
-
-def _files() -> list[str]:
-    return [*(f"{name}.npy" for name in _ARRAYS), _LEXICON]
-
-
-def _crc32(file: Path) -> int:
-    return zlib.crc32(file.read_bytes())
-
-
-def _key(path: Path) -> str:
-    """Names everything the corpus is made from: the reviews, and the rules that make words of them."""
-    rules = {"format": FORMAT_VERSION, "text": TOKENIZER_VERSION, "tokenizers": tokenizers.__version__}
-    digest = hashlib.sha256(json.dumps(rules).encode())
-    digest.update(_fingerprint(path))
-    return digest.hexdigest()[:20]
-
-
 def _fingerprint(path: Path) -> bytes:
+    """Tells the reviews from others."""
     with reviews.clear_errors(path):
         if path.is_dir():
             files = []

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
-from rnn_lightning.batch import Batch, Facts, pad_ragged
+from rnn_lightning.batch import UNKNOWN, Batch, Facts, pad_ragged
+from rnn_lightning.data import text_file
 from rnn_lightning.data.base import SequenceData, Sequences, at_least
-from rnn_lightning.text import CJK_RUN, SPECIAL_TOKENS, TextEncoder, Unit, lexicon, most_frequent, remap
+from rnn_lightning.data.sampler import LengthBucketSampler
+from rnn_lightning.text import CJK_RUN, SPECIAL_TOKENS, TextEncoder, Unit, most_frequent, remap
 
 SENTENCE = "我 喜欢 学习 深度 学习"
 """The default text: four different words, and four pairs of a word and the next."""
@@ -18,6 +24,9 @@ _SHORT = 100
 """A text of fewer tokens is not divided: its training, validation and test parts are all of it."""
 _LONGEST_WORD = 4
 """Where runs of CJK characters are longer than this on average, nobody has put spaces between the words."""
+_MANY = 1 << 18
+"""More windows than this are put in order a part at a time, and as many tokens are counted so."""
+_log = logging.getLogger("rnn_lightning")
 
 _NAMES: dict[Unit, str] = {"word": "words", "spaced_word": "words", "character": "characters"}
 
@@ -25,11 +34,14 @@ _NAMES: dict[Unit, str] = {"word": "words", "spaced_word": "words", "character":
 class NextWord(SequenceData):
     """A text, cut into windows; at each step the target is the next token.
 
-    The first part of the text is for training, the next for validation, the last for testing.
+    The first part of the text is for training, the next for validation, the last for testing. The text may be longer
+    than the memory, if only its different words are not: one of more than 4 MiB is split into tokens once, which are
+    kept in the user's cache folder.
 
     Args:
         path: a UTF-8 text file; without it the sentence 我 喜欢 学习 深度 学习.
-        unit: word or character. Chinese and Japanese without spaces is taken character by character in both.
+        unit: word or character. Chinese and Japanese without spaces, as the first 4 MiB have it, is taken character by
+            character in both. A word of a million characters or more is unknown.
         vocab_size: tokens in the vocabulary, the most frequent ones of the training part; all others are unknown.
         num_steps: tokens of a window.
         val_fraction: share of the text that is for validation.
@@ -74,25 +86,24 @@ class NextWord(SequenceData):
         self.test_fraction = test_fraction
 
     def prepare_data(self) -> None:
-        """Looks whether the text can be read.
+        """Looks whether the text can be read, and splits a long one into tokens, unless that was done before.
 
         Raises:
-            ValueError: it cannot.
+            ValueError: it cannot be read, or the cache folder cannot be written.
         """
-        self._text()
+        if self._file is not None:
+            text_file.prepare(self._file, self._unit())
 
     def setup(self, stage: str) -> None:
         """Makes the three parts, encoded for the model at work.
 
         Raises:
-            ValueError: the text cannot be read, or a part of it has fewer than two tokens.
+            ValueError: as in `prepare_data`, or a part of the text has fewer than two tokens.
         """
-        text = self._text()
-        encoder = self.model_encoder
-        unit: Unit = encoder.unit if encoder is not None else _unit(text, self.unit)
-        lines = text.splitlines(keepends=True)
-        words = lexicon(lines, unit)
-        ids = np.array([i for line in TextEncoder(words, unit=unit).encode(lines) for i in line], np.int64)
+        encoder, unit = self.model_encoder, self._unit()
+        words, ids = (
+            text_file.split([SENTENCE], unit) if self._file is None else text_file.open_tokens(self._file, unit)
+        )
         if len(ids) < 2:
             raise ValueError(f"{self.path} has {len(ids)} {_NAMES[unit]}: there is no next one to predict")
         self.parts = self._parts(len(ids))
@@ -103,13 +114,17 @@ class NextWord(SequenceData):
                     f"{_NAMES[unit]} leave {end - start} for the {name} part; it needs 2 or more"
                 )
         if encoder is None:
-            counts = np.bincount(ids[slice(*self.parts["train"])], minlength=len(words) + len(SPECIAL_TOKENS))
+            counts = _counts(ids[slice(*self.parts["train"])], len(words) + len(SPECIAL_TOKENS))
+            if counts[UNKNOWN]:
+                _log.warning(
+                    "%s has words of a million characters or more, which count as unknown: "
+                    "data.unit character takes any text",
+                    self.path,
+                )
             encoder = TextEncoder(most_frequent(words, counts, self.vocab_size), unit=unit)
-        ids = remap(words, encoder.words)[ids]
         self.facts = Facts(None, (), encoder, per_step=True)
-        self.train, self.val, self.test = (
-            _Windows(ids[start:end], self.num_steps) for start, end in self.parts.values()
-        )
+        new_ids = remap(words, encoder.words)
+        self.train, self.val, self.test = (_Windows(ids, part, new_ids, self.num_steps) for part in self.parts.values())
 
     def summary(self) -> str:
         """What `setup` made, in one line."""
@@ -132,39 +147,79 @@ class NextWord(SequenceData):
         val = test - round(count * self.val_fraction)
         return {"train": (0, val), "val": (val, test), "test": (test, count)}
 
-    def _text(self) -> str:
-        if self.path is None:
-            return SENTENCE
-        path = Path(self.path).expanduser()
-        try:
-            text = path.read_text("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is not UTF-8 text (byte {error.start})") from error
-        except OSError as error:
-            raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-        if not text.strip():
-            raise ValueError(f"{path} is empty: there is no text to learn from")
-        return text
+    @property
+    def _file(self) -> Path | None:
+        return None if self.path is None else Path(self.path).expanduser()
+
+    def _unit(self) -> Unit:
+        """What the tokens are: as the model at work has them, else as the text asks for."""
+        if self.model_encoder is not None:
+            return self.model_encoder.unit
+        if self.unit == "character":
+            return "character"
+        # Are Chinese or Japanese words divided by spaces?
+        runs = CJK_RUN.findall(SENTENCE if self._file is None else text_file.beginning(self._file))
+        return "word" if runs and sum(map(len, runs)) > _LONGEST_WORD * len(runs) else "spaced_word"
+
+    def _loader(self, sequences: Sequences, sampler: LengthBucketSampler | None) -> DataLoader[Batch]:
+        if sampler is not None and len(sequences) > _MANY:
+            sampler = _ManyWindows(sampler.lengths, sampler.batch_size, sampler.shuffle, sampler.seed)
+        return super()._loader(sequences, sampler)
 
 
-def _unit(text: str, unit: Literal["word", "character"]) -> Unit:
-    """The tokens of a text: are its Chinese or Japanese words divided by spaces?"""
-    if unit == "character":
-        return "character"
-    runs = CJK_RUN.findall(text)
-    return "word" if runs and sum(map(len, runs)) > _LONGEST_WORD * len(runs) else "spaced_word"
+def _counts(ids: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
+    """How often each id below `size` occurs."""
+    counts, part = np.zeros(size, np.int64), max(_MANY, size)
+    for start in range(0, len(ids), part):
+        counts += np.bincount(ids[start : start + part], minlength=size)
+    return counts
 
 
 class _Windows(Sequences):
-    """Windows of one part of a text, one after the other; the targets are the same tokens a step later."""
+    """Windows of one part of a text, one after the other; the targets are the same tokens a step later.
 
-    def __init__(self, ids: np.ndarray[Any, Any], num_steps: int) -> None:
-        self.ids = ids
-        self.starts = np.arange(0, len(ids) - 1, num_steps)
-        self.lengths = np.minimum(num_steps, len(ids) - 1 - self.starts)
+    Args:
+        tokens: the whole text, which may be longer than the memory.
+        part: where the part begins and ends.
+        new_ids: for each id of the text the one in the vocabulary.
+        num_steps: tokens of a window.
+    """
+
+    def __init__(
+        self, tokens: np.ndarray[Any, Any], part: tuple[int, int], new_ids: np.ndarray[Any, Any], num_steps: int
+    ) -> None:
+        self.tokens = tokens
+        self.part = part
+        self.new_ids = new_ids
+        self.num_steps = num_steps
+        steps = part[1] - part[0] - 1
+        # There may be very many: as few bytes for each as hold the number.
+        self.lengths = np.full(math.ceil(steps / num_steps), num_steps, np.min_scalar_type(num_steps))
+        self.lengths[-1] = (steps - 1) % num_steps + 1
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        starts, sizes = self.starts[indices], self.lengths[indices]
-        inputs, lengths = pad_ragged(self.ids, starts, sizes)
-        targets, _ = pad_ragged(self.ids, starts + 1, sizes)
-        return Batch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.from_numpy(targets))
+        starts, sizes = self.part[0] + np.array(indices) * self.num_steps, self.lengths[indices]
+        inputs, lengths = pad_ragged(self.tokens, starts, sizes)
+        targets, _ = pad_ragged(self.tokens, starts + 1, sizes)
+        new = self.new_ids  # padding stays padding
+        return Batch(torch.from_numpy(new[inputs]), torch.from_numpy(lengths), torch.from_numpy(new[targets]))
+
+
+class _ManyWindows(LengthBucketSampler):
+    """Orders so many windows that a list of them all would fill the memory: they are as good as of one length.
+
+    Shuffled, each part of the order takes windows from all over the text.
+    """
+
+    def __iter__(self) -> Iterator[int]:
+        random = np.random.default_rng((self.seed, self.epoch))
+        count, size, block = len(self.lengths), self._global_size(), self.batch_size * self.num_replicas
+        first, stride = int(random.integers(count)), round(0.618 * count)
+        while math.gcd(stride, count) > 1:  # else some windows would come twice and others never
+            stride += 1
+        part = max(_MANY // block, 1) * block
+        for start in range(0, size, part):
+            order = np.arange(start, min(start + part, size))
+            if self.shuffle:
+                order = random.permutation((first + stride * order) % count)
+            yield from self._own_part(order).tolist()

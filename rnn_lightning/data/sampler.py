@@ -39,7 +39,7 @@ class LengthBucketSampler(DistributedSampler[int]):
         return iter(self._own_part(self._global_order()).tolist())
 
     def __len__(self) -> int:
-        return len(self._own_part(np.arange(self._global_size())))
+        return len(range(self.rank, self._global_size(), self.num_replicas))
 
     def _global_size(self) -> int:
         return self.total_size if self.shuffle else len(self.lengths)

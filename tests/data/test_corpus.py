@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import rnn_lightning
+from rnn_lightning.data import cache as cache_module
 from rnn_lightning.data import corpus as corpus_module
 from rnn_lightning.data.corpus import Corpus, open_corpus
 from rnn_lightning.data.reviews import locate, read
@@ -137,7 +138,7 @@ def test_other_rules_make_another_corpus(
     archive: Path, builds: list[Path], monkeypatch: pytest.MonkeyPatch, rule: str
 ) -> None:
     open_corpus(archive)
-    monkeypatch.setattr(corpus_module, rule, 99)
+    monkeypatch.setattr(cache_module, rule, 99)
     open_corpus(archive)
     assert len(builds) == 2
 
@@ -185,16 +186,15 @@ def test_every_file_is_checked(archive: Path, cache: Path) -> None:
 def test_interrupted_build_leaves_nothing(
     archive: Path, cache: Path, builds: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*args: object) -> None:
+    def interrupt(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(corpus_module, "_crc32", interrupt)
-        patch.setattr(corpus_module, "_load", lambda folder: None)
+        patch.setattr(np, "save", interrupt)
         with pytest.raises(KeyboardInterrupt):
             open_corpus(archive)
-    assert _folder(cache).suffix == ".partial"
-    (cache / "imdb-0123.partial").mkdir()
+    assert not [entry for entry in cache.iterdir() if entry.is_dir()]
+    (cache / "imdb-0123.partial").mkdir()  # of a process that was killed
     open_corpus(archive)
     assert _folder(cache).suffix == ""
     assert len(builds) == 2
@@ -207,13 +207,14 @@ def test_cache_folder_that_cannot_be_written(archive: Path, tmp_path: Path, monk
         open_corpus(archive)
 
 
-def test_full_disk(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk(archive: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "save", full)
     with pytest.raises(ValueError, match=r"cannot write the cache folder .*: No space left on device"):
         open_corpus(archive)
+    assert not [entry for entry in cache.iterdir() if entry.is_dir()]
 
 
 def test_reviews_without_words(tmp_path: Path) -> None:
@@ -262,6 +263,10 @@ def test_two_processes_at_once_build_once(archive: Path, cache: Path) -> None:
 def test_takes_what_another_process_built_meanwhile(
     archive: Path, cache: Path, builds: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    open_corpus(archive)
+    finished = _folder(cache)
+    hidden = finished.rename(cache / "elsewhere")
+
     class Lock:
         """Had to wait, since another process was building the corpus."""
 
@@ -269,11 +274,11 @@ def test_takes_what_another_process_built_meanwhile(
             pass
 
         def __enter__(self) -> None:
-            corpus_module._build(archive, cache / f"imdb-{corpus_module._key(archive)}")
+            hidden.rename(finished)
 
         def __exit__(self, *error: object) -> None:
             pass
 
-    monkeypatch.setattr(corpus_module, "FileLock", Lock)
+    monkeypatch.setattr(cache_module, "FileLock", Lock)
     assert len(open_corpus(archive).labels) == 20
     assert len(builds) == 1

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+import pickle
+import re
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from rnn_lightning import LanguageModel, NextWord, TextEncoder
+from rnn_lightning import text as text_module
 from rnn_lightning.batch import PAD, UNKNOWN, Batch
+from rnn_lightning.data import next_word, text_file
 from rnn_lightning.data.base import Sequences
-from rnn_lightning.data.next_word import _Windows
+from rnn_lightning.data.next_word import _ManyWindows, _Windows
+from rnn_lightning.text import lexicon
 from tests.tasks.helpers import silent_trainer
+from tests.test_text import TEXTS
 
 PARTS = ("train", "val", "test")
 
@@ -67,7 +76,7 @@ def test_the_default_is_a_sentence_of_five_words() -> None:
 @given(st.integers(2, 200), st.integers(1, 70))
 def test_windows_hold_each_token_once_as_a_target_except_the_first(count: int, num_steps: int) -> None:
     ids = torch.arange(2, count + 2).numpy()
-    windows = _Windows(ids, num_steps)
+    windows = _Windows(ids, (0, count), np.arange(count + 2), num_steps)
     batch = _whole(windows)
     assert batch.targets is not None
     assert batch.inputs.dtype == batch.lengths.dtype == batch.targets.dtype == torch.int64
@@ -223,3 +232,139 @@ def test_the_unit_of_the_model_decides_how_a_text_is_read(tmp_path: Path) -> Non
     data.setup("test")
     assert _read(data, "test") == ["a", "b", "<unk>", "b", "a"]
     assert data.summary().startswith("5 characters, vocabulary 2 characters; ")
+
+
+@given(TEXTS, st.sampled_from(["word", "character"]), st.booleans(), st.integers(1, 9), st.integers(1, 9))
+@example("我喜欢深度学习" * 20, "word", True, 5, 7)
+@example("我 喜欢 学习，。" * 20, "word", False, 9, 7)
+@example("one two three two\r\n" * 30, "word", True, 2, 64)
+def test_a_text_of_any_length_gives_the_batches_of_one_that_is_split_as_a_whole(
+    tmp_path_factory: pytest.TempPathFactory, text: str, unit: Any, mark: bool, vocab_size: int, num_steps: int
+) -> None:
+    assume(text.strip())
+    path = tmp_path_factory.mktemp("texts") / "text"
+    path.write_bytes(b"\xef\xbb\xbf" * mark + text.encode())
+    data = NextWord(str(path), unit=unit, num_steps=num_steps, vocab_size=vocab_size)
+    try:
+        parts = _split_as_a_whole(path.read_text("utf-8-sig"), data)
+    except ValueError:
+        assume(False)
+    for short in (0, 1 << 22):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", str(path.parent))
+            patch.setattr(text_file, "_SHORT", short)
+            patch.setattr(text_module, "_PIECE", 3)
+            patch.setattr(text_module, "_AT_ONCE", 20)
+            data.prepare_data()
+            data.setup("fit")
+        for name in PARTS:
+            whole = getattr(data, name).whole()
+            assert [whole.values[0], *whole.targets] == parts[name]
+            assert whole.values[1:].tolist() == parts[name][1:-1]
+            assert (np.diff(whole.offsets)[:-1] == num_steps).all()
+
+
+def _split_as_a_whole(text: str, data: NextWord) -> dict[str, list[int]]:
+    """The ids of each part, by what Python has for it; ValueError where there are too few."""
+    runs = re.findall("[々\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+", text)
+    spaced = "word" if len("".join(runs)) > 4 * len(runs) else "spaced_word"
+    unit: Any = "character" if data.unit == "character" else spaced
+    words = lexicon([text], unit)
+    tokens = [words[i - 2] for i in TextEncoder(words, unit=unit).encode([text])[0]]
+    count = len(tokens)
+    test = count - round(0.1 * count) if count >= 100 else count
+    val = test - round(0.1 * count) if count >= 100 else count
+    parts = (tokens[:val], tokens[val:test], tokens[test:]) if count >= 100 else (tokens,) * 3
+    if min(map(len, parts)) < 2:
+        raise ValueError
+    often = Counter(parts[0])
+    vocabulary = sorted(often, key=lambda token: (-often[token], token))[: data.vocab_size]
+    known = {token: index for index, token in enumerate(vocabulary, 2)}
+    return {name: [known.get(token, UNKNOWN) for token in part] for name, part in zip(PARTS, parts, strict=True)}
+
+
+def test_the_unit_of_the_model_decides_what_is_kept_of_a_long_text(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_file, "_SHORT", 9)
+    (tmp_path / "text").write_text("ab ba " * 99)
+    options = {"path": str(tmp_path / "text"), "num_steps": 10}
+    trainer = silent_trainer(max_epochs=1, num_sanity_val_steps=0)
+    model = LanguageModel(cell="rnn", hidden_size=4, embedding_size=3)
+    with caplog.at_level(logging.INFO, "rnn_lightning"):
+        trainer.fit(model, datamodule=NextWord(**options, unit="character"))
+        silent_trainer().test(model, datamodule=NextWord(**options, unit="word"), verbose=False)
+    assert caplog.messages.count("Reading text and splitting it into tokens (once)") == 1
+
+
+def test_another_process_gets_the_place_of_a_long_text_and_not_its_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_file, "_SHORT", 9)
+    data = _ready(tmp_path / "text", "ab ba " * 30_000, num_steps=200)
+    pickled = pickle.dumps(data.val)
+    assert len(pickled) < 5_000
+    for one, other in zip(_whole(pickle.loads(pickled)), _whole(data.val), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_words_of_a_million_letters_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = _ready(tmp_path / "text", "so it " * 50 + "x" * 1_100_000 + " goes" * 40)
+    assert caplog.messages == [
+        f"{tmp_path / 'text'} has words of a million characters or more, which count as unknown: "
+        "data.unit character takes any text"
+    ]
+    assert data.facts.encoder is not None
+    assert data.facts.encoder.words[:3] == ["it", "so", "goes"]
+    assert _read(data)[98:101] == ["so", "it", "<unk>"]
+
+
+@given(st.integers(1, 500), st.integers(1, 4), st.integers(1, 5), st.integers(1, 60), st.booleans(), st.integers(0, 3))
+def test_an_order_of_very_many_windows_has_each_of_them(
+    count: int, batch_size: int, world: int, many: int, shuffle: bool, epoch: int
+) -> None:
+    """Training: as many for each process, a few of them twice. Otherwise each exactly once."""
+    orders = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(next_word, "_MANY", many)
+        for rank in range(world):
+            sampler = _ManyWindows(np.full(count, 9, np.uint8), batch_size, shuffle)
+            sampler.num_replicas, sampler.rank = world, rank
+            sampler.num_samples = -(-count // world)
+            sampler.total_size = sampler.num_samples * world
+            sampler.set_epoch(epoch)
+            orders.append(list(sampler))
+            assert len(orders[-1]) == len(sampler)
+    together = sorted(index for order in orders for index in order)
+    assert set(together) == set(range(count))
+    if shuffle:
+        assert len({len(order) for order in orders}) == 1
+        assert len(together) < count + world
+    else:
+        assert len(together) == count
+
+
+def test_each_epoch_of_very_many_windows_has_another_order_from_all_over_the_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(next_word, "_MANY", 100)
+    orders = []
+    for seed, epoch in ((0, 0), (0, 1), (1, 0), (0, 0)):
+        sampler = _ManyWindows(np.full(1003, 9, np.uint8), 10, True, seed)
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+    assert orders[0] == orders[3]
+    assert len({tuple(order) for order in orders}) == 3
+    for order in orders:
+        for start in range(0, 1000, 100):
+            assert np.diff(sorted(order[start : start + 100])).max() < 30
+        assert order[:100] != sorted(order[:100])
+
+
+def test_very_many_windows_are_ordered_so_by_the_loaders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(next_word, "_MANY", 20)
+    data = _ready(tmp_path / "text", "a b c d e f " * 200, num_steps=10, batch_size=3)
+    for part, many in (("train", True), ("val", False), ("test", False)):
+        loader = getattr(data, f"{part}_dataloader")()
+        assert isinstance(loader.sampler, _ManyWindows) == many
+        assert sum(len(batch.inputs) for batch in loader) == len(getattr(data, part))

@@ -9,6 +9,7 @@ import pytest
 
 from rnn_lightning import IMDb, NextWord, SyntheticSequences
 from rnn_lightning.data.base import SequenceData
+from rnn_lightning.data.next_word import SENTENCE
 
 BOOK = "one two three two one four. " * 90
 
@@ -38,10 +39,13 @@ def test_features_are_those_of_the_batches(num_classes: int, count: int) -> None
 def test_a_text_has_the_next_token_at_each_step(tmp_path: Path, path: str | None) -> None:
     if path is not None:
         (tmp_path / path).write_text(BOOK)
-    data = _ready(NextWord(None if path is None else str(tmp_path / path), num_steps=16, vocab_size=4))
-    for split in (data.train, data.val, data.test):
+    data = NextWord(None if path is None else str(tmp_path / path), num_steps=16, vocab_size=4)
+    data.setup("fit")
+    assert data.facts.encoder is not None
+    (ids,) = data.facts.encoder.encode([SENTENCE if path is None else BOOK])
+    for name, (start, end) in data.parts.items():
+        split, tokens = getattr(data, name), ids[start:end]
         whole = split.whole()
-        tokens = split.ids  # type: ignore[attr-defined]  # of a text
         np.testing.assert_array_equal(whole.values, tokens[:-1])
         np.testing.assert_array_equal(whole.targets, tokens[1:])
         np.testing.assert_array_equal(np.diff(whole.offsets), split.lengths)
