@@ -11,7 +11,7 @@ import yaml
 from rnn_lightning.cli import configs
 from rnn_lightning.cli.app import FitCommand
 
-SHAPE = {"cell", "hidden_size", "num_layers", "bidirectional", "residual", "cell_options"}
+SHAPE = {"cell", "hidden_size", "num_layers", "bidirectional", "residual", "prenorm", "cell_options"}
 """What an architecture decides, and no task."""
 
 
@@ -29,10 +29,15 @@ def test_the_shipped_configs_are_found() -> None:
     assert set(ARCHITECTURES) >= {
         "bilstm.yaml",
         "gru.yaml",
+        "gru_ln.yaml",
         "lstm.yaml",
         "lstm_ln.yaml",
         "mingru.yaml",
+        "minlstm.yaml",
+        "qrnn.yaml",
         "rnn.yaml",
+        "rnn_ln.yaml",
+        "slstm.yaml",
         "stacked_lstm.yaml",
     }
     assert set(TASKS) >= {"imdb.yaml"}
