@@ -25,6 +25,7 @@ _OWN: dict[Group, dict[str, str]] = {
         "rnn": "rnn_lightning.layers.rnn:RNN",
         "rnn_ln": "rnn_lightning.layers.rnn_ln:LayerNormRNN",
         "slstm": "rnn_lightning.layers.slstm:SLSTM",
+        "transformer": "rnn_lightning.layers.transformer:Transformer",
     },
     "tasks": {
         "LanguageModel": "rnn_lightning.tasks.language_model:LanguageModel",

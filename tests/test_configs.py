@@ -38,6 +38,7 @@ def test_the_shipped_configs_are_found() -> None:
         "rnn.yaml",
         "rnn_ln.yaml",
         "slstm.yaml",
+        "transformer.yaml",
         "stacked_lstm.yaml",
     }
     assert set(TASKS) >= {"imdb.yaml"}

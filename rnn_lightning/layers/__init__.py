@@ -16,6 +16,7 @@ from rnn_lightning.layers.rnn_ln import LayerNormRNN
 from rnn_lightning.layers.scan import scan
 from rnn_lightning.layers.slstm import SLSTM
 from rnn_lightning.layers.stack import Bidirectional, RecurrentStack, StackState
+from rnn_lightning.layers.transformer import Transformer
 
 __all__ = [
     "GRU",
@@ -37,6 +38,7 @@ __all__ = [
     "State",
     "TiedHead",
     "TokenEmbedding",
+    "Transformer",
     "make_head",
     "scan",
 ]

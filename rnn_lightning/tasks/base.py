@@ -28,6 +28,8 @@ from rnn_lightning.vectors import read_vectors, vector_size
 _log = logging.getLogger("rnn_lightning")
 
 CHECKPOINT_KEY = "rnn_lightning"
+STACK_OPTIONS = ("residual", "prenorm", "locked_dropout", "weight_dropout")
+"""Hyper-parameters that a `RecurrentStack` takes by the same names."""
 
 
 class SequenceTask(pl.LightningModule, ABC):

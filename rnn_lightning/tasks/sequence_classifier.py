@@ -16,7 +16,7 @@ from torchmetrics import MetricCollection
 
 from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.layers import Pooling, PoolingName, RecurrentStack, TokenEmbedding, make_head
-from rnn_lightning.tasks.base import SequenceTask, layer_maker
+from rnn_lightning.tasks.base import STACK_OPTIONS, SequenceTask, layer_maker
 from rnn_lightning.tasks.metrics import (
     MeanLoss,
     Outcomes,
@@ -47,12 +47,16 @@ class SequenceClassifier(SequenceTask):
     is told by the data. Two classes have one logit.
 
     Args:
-        cell: short name of the recurrent layer: rnn, lstm, gru, lstm_ln, mingru, or an installed package's own.
+        cell: short name of the recurrent layer: rnn, lstm, gru, rnn_ln, lstm_ln, gru_ln, mingru, minlstm, qrnn, slstm,
+            transformer, or an installed package's own.
         hidden_size: features of each recurrent layer in each direction.
         num_layers: recurrent layers on top of each other.
         bidirectional: run each layer in both directions.
         residual: add each layer's input to its output.
+        prenorm: as residual, and each layer sees its input after layer normalisation.
         layer_dropout: dropout between the recurrent layers.
+        locked_dropout: that dropout is of the same features at all steps of a sequence.
+        weight_dropout: dropout of the weights between one step and the next, others for each batch.
         cell_options: further options of the layer, for example {nonlinearity: relu} of rnn.
         embedding_size: features of a token; no part in real-valued sequences.
         embedding_dropout: dropout of whole token features, the same at all steps of a sequence.
@@ -83,7 +87,10 @@ class SequenceClassifier(SequenceTask):
         num_layers: int = 1,
         bidirectional: bool = False,
         residual: bool = False,
+        prenorm: bool = False,
         layer_dropout: float = 0.0,
+        locked_dropout: bool = False,
+        weight_dropout: float = 0.0,
         cell_options: dict[str, Any] | None = None,
         embedding_size: int = 100,
         embedding_dropout: float = 0.0,
@@ -150,7 +157,7 @@ class SequenceClassifier(SequenceTask):
             h["num_layers"],
             h["bidirectional"],
             h["layer_dropout"],
-            h["residual"],
+            **{name: h[name] for name in STACK_OPTIONS},
         )
         pooling = Pooling(h["pooling"], recurrent.output_size, h["bidirectional"])
         head = make_head(pooling.output_size, num_classes if num_classes > 2 else 1, h["dropout"], h["batch_norm"])

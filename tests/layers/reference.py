@@ -5,6 +5,7 @@ T steps, D input features, H hidden features; x is (T, D), a state (H,). All ret
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -204,3 +205,37 @@ def slstm(x: Array, state: tuple[Array, ...], weights: dict[str, Array]) -> tupl
         h = logistic(a_o) * c / n
         outputs[t] = h
     return outputs, (h, c / np.exp(m), n / np.exp(m), m) if len(x) else state
+
+
+def transformer(x: Array, weights: dict[str, Array], num_heads: int, causal: bool) -> Array:
+    """Step by step, head by head; the features of a head are turned in pairs, as complex numbers."""
+
+    def norm(a: Array, name: str) -> Array:
+        return normalised(a) * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+    def linear(a: Array, name: str) -> Array:
+        return weights[f"{name}.weight"] @ a + weights[f"{name}.bias"]
+
+    def turned(a: Array, position: int) -> Array:
+        half = len(a) // 2
+        angles = position * 10_000.0 ** -(np.arange(half) / half)
+        pairs = (a[:half] + 1j * a[half:]) * np.exp(1j * angles)
+        return np.concatenate((pairs.real, pairs.imag))
+
+    x = x @ weights["input.weight"].T if "input.weight" in weights else x
+    joined = [linear(norm(x_t, "norm_attention"), "attention") for x_t in x]
+    split = [[np.split(part, num_heads) for part in np.split(a, 3)] for a in joined]
+    outputs = np.zeros_like(x)
+    for t, x_t in enumerate(x):
+        heads = []
+        for n in range(num_heads):
+            seen = range(t + 1 if causal else len(x))
+            query = turned(split[t][0][n], t)
+            scores = np.array([query @ turned(split[s][1][n], s) for s in seen]) / np.sqrt(len(query))
+            shares = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+            heads.append(sum(share * split[s][2][n] for share, s in zip(shares, seen, strict=True)))
+        y = x_t + linear(np.concatenate(heads), "joined")
+        a = linear(norm(y, "norm_mixed"), "mixed.0")
+        gelu = np.array([0.5 * v * (1.0 + math.erf(v / math.sqrt(2.0))) for v in a])
+        outputs[t] = y + linear(gelu, "mixed.2")
+    return outputs
