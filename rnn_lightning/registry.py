@@ -16,10 +16,16 @@ Group = Literal["layers", "tasks", "data"]
 _OWN: dict[Group, dict[str, str]] = {
     "layers": {
         "gru": "rnn_lightning.layers.gru:GRU",
+        "gru_ln": "rnn_lightning.layers.gru_ln:LayerNormGRU",
         "lstm": "rnn_lightning.layers.lstm:LSTM",
         "lstm_ln": "rnn_lightning.layers.lstm_ln:LayerNormLSTM",
         "mingru": "rnn_lightning.layers.mingru:MinGRU",
+        "minlstm": "rnn_lightning.layers.minlstm:MinLSTM",
+        "qrnn": "rnn_lightning.layers.qrnn:QRNN",
         "rnn": "rnn_lightning.layers.rnn:RNN",
+        "rnn_ln": "rnn_lightning.layers.rnn_ln:LayerNormRNN",
+        "slstm": "rnn_lightning.layers.slstm:SLSTM",
+        "transformer": "rnn_lightning.layers.transformer:Transformer",
     },
     "tasks": {
         "LanguageModel": "rnn_lightning.tasks.language_model:LanguageModel",

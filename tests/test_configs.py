@@ -11,7 +11,7 @@ import yaml
 from rnn_lightning.cli import configs
 from rnn_lightning.cli.app import FitCommand
 
-SHAPE = {"cell", "hidden_size", "num_layers", "bidirectional", "residual", "cell_options"}
+SHAPE = {"cell", "hidden_size", "num_layers", "bidirectional", "residual", "prenorm", "cell_options"}
 """What an architecture decides, and no task."""
 
 
@@ -29,7 +29,10 @@ KINDS = [f"{name}.yaml" for name in ("adding", "copy_memory", "digits", "parity"
 
 
 def test_the_shipped_configs_are_found() -> None:
-    names = ("bilstm", "gru", "lstm", "lstm_ln", "mingru", "rnn", "stacked_lstm", "stacked_mingru")
+    names = (
+        *("rnn", "lstm", "gru", "rnn_ln", "lstm_ln", "gru_ln", "mingru", "minlstm", "qrnn", "slstm", "transformer"),
+        *("bilstm", "stacked_lstm", "stacked_mingru"),
+    )
     assert {f"{name}.yaml" for name in names} <= set(ARCHITECTURES)
     assert set(TASKS) >= {"imdb.yaml", *KINDS}
 

@@ -3,22 +3,33 @@
 from rnn_lightning.layers.base import RecurrentLayer, State
 from rnn_lightning.layers.embedding import TokenEmbedding
 from rnn_lightning.layers.gru import GRU
+from rnn_lightning.layers.gru_ln import LayerNormGRU
 from rnn_lightning.layers.head import TiedHead, make_head
 from rnn_lightning.layers.lstm import LSTM
 from rnn_lightning.layers.lstm_ln import LayerNormLSTM
 from rnn_lightning.layers.mingru import MinGRU
+from rnn_lightning.layers.minlstm import MinLSTM
 from rnn_lightning.layers.pooling import Pooling, PoolingName
+from rnn_lightning.layers.qrnn import QRNN
 from rnn_lightning.layers.rnn import RNN
+from rnn_lightning.layers.rnn_ln import LayerNormRNN
 from rnn_lightning.layers.scan import scan
+from rnn_lightning.layers.slstm import SLSTM
 from rnn_lightning.layers.stack import Bidirectional, RecurrentStack, StackState
+from rnn_lightning.layers.transformer import Transformer
 
 __all__ = [
     "GRU",
     "LSTM",
+    "QRNN",
     "RNN",
+    "SLSTM",
     "Bidirectional",
+    "LayerNormGRU",
     "LayerNormLSTM",
+    "LayerNormRNN",
     "MinGRU",
+    "MinLSTM",
     "Pooling",
     "PoolingName",
     "RecurrentLayer",
@@ -27,6 +38,7 @@ __all__ = [
     "State",
     "TiedHead",
     "TokenEmbedding",
+    "Transformer",
     "make_head",
     "scan",
 ]

@@ -14,6 +14,7 @@ as it was.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class RecurrentLayer(nn.Module, ABC):
     """
 
     num_states = 1
-    """How many tensors the state has, each (B, H)."""
+    """How many tensors the state has; each is (B, H) unless `initial_state` says otherwise."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -92,15 +93,7 @@ class RecurrentLayer(nn.Module, ABC):
         Returns:
             The outputs (B, T, H), anything finite beyond each length, and the state at each sequence's own last step.
         """
-        valid = None if lengths is None else valid_steps(lengths, x.size(1))
-        outputs = []
-        for t in range(x.size(1)):
-            y, new = self.step(x[:, t], state)
-            outputs.append(y)
-            state = (
-                new if valid is None else tuple(_where_row(valid[:, t], n, s) for n, s in zip(new, state, strict=True))
-            )
-        return torch.stack(outputs, 1), state
+        return loop(self.step, x, lengths, state)
 
     def begin(self, x_t: Tensor, state: State | None) -> State:
         """The state that a step begins with: the given one, checked, or the initial one.
@@ -131,6 +124,26 @@ class RecurrentLayer(nn.Module, ABC):
         if given != wanted:
             raise ValueError(f"the state of this {type(self).__name__} has shapes {wanted}; it was given {given}")
         return state
+
+
+def loop(
+    step: Callable[[Tensor, State], tuple[Tensor, State]], x: Tensor, lengths: Tensor | None, state: State
+) -> tuple[Tensor, State]:
+    """What `RecurrentLayer.unroll` promises, from any function of one step.
+
+    Args:
+        step: from the input of a step (B, ...) and a state to the output (B, H) and the new state.
+        x: the inputs (B, T, ...), T at least 1, finite beyond each length.
+        lengths: valid steps of each sequence (B,) int64; None: all are.
+        state: the state to begin with.
+    """
+    valid = None if lengths is None else valid_steps(lengths, x.size(1)).unbind(1)
+    outputs = []
+    for t, x_t in enumerate(x.unbind(1)):
+        y, new = step(x_t, state)
+        outputs.append(y)
+        state = new if valid is None else tuple(_where_row(valid[t], n, s) for n, s in zip(new, state, strict=True))
+    return torch.stack(outputs, 1), state
 
 
 def _where_row(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:

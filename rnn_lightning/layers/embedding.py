@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rnn_lightning.batch import PAD, UNKNOWN
+from rnn_lightning.layers.dropout import check_share
 
 
 class TokenEmbedding(nn.Module):
@@ -35,9 +36,8 @@ class TokenEmbedding(nn.Module):
         for name, size, least in (("vocab_size", vocab_size, UNKNOWN + 1), ("embedding_size", embedding_size, 1)):
             if size < least:
                 raise ValueError(f"{name} is {size}; it must be at least {least}")
-        for name, share in (("embedding_dropout", dropout), ("word_dropout", word_dropout)):
-            if not 0.0 <= share < 1.0:
-                raise ValueError(f"{name} is {share}; it must be at least 0 and below 1")
+        check_share("embedding_dropout", dropout)
+        check_share("word_dropout", word_dropout)
         self.word_dropout = word_dropout
         self.vectors = nn.Embedding(vocab_size, embedding_size, padding_idx=PAD)
         nn.init.normal_(self.vectors.weight, std=0.1)

@@ -7,18 +7,27 @@ B sequences, T steps, D input features, H hidden features. State: (h,), h (B, H)
     n = tanh(W_n x_t + b_n + r * (U_n h_{t-1} + b_hn))        candidate, the reset after the matrix product
     h_t = (1 - z) * n + z * h_{t-1}
 
+With `reset: before` the reset gate comes before the matrix product, as in the paper:
+
+    n = tanh(W_n x_t + U_n (r * h_{t-1}) + b_n)
+
+There is no b_hn then, and no kernel of torch's: it goes step by step.
+
 The output is h_t. The blocks of W (3H, D), U (3H, H) and b (3H,) stand in the order r, z, n.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnn_lightning.layers.base import RecurrentLayer, State
+from rnn_lightning.layers.base import RecurrentLayer, State, loop
 from rnn_lightning.layers.init import orthogonal_blocks_, xavier_blocks_
 from rnn_lightning.layers.padding import last_valid
+from rnn_lightning.layers.product import linear
 
 
 class GRU(RecurrentLayer):
@@ -27,14 +36,17 @@ class GRU(RecurrentLayer):
     Args:
         input_size: features of a step, D.
         hidden_size: features of the output, H.
+        reset: after the matrix product, or before it.
     """
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int, reset: Literal["after", "before"] = "after") -> None:
         super().__init__(input_size, hidden_size)
+        if reset not in ("after", "before"):
+            raise ValueError(f"reset is '{reset}', not one of after, before")
         self.weight_input = nn.Parameter(torch.empty(3 * hidden_size, input_size))
         self.weight_hidden = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
         self.bias = nn.Parameter(torch.empty(3 * hidden_size))
-        self.bias_candidate = nn.Parameter(torch.empty(hidden_size))
+        self.bias_candidate = nn.Parameter(torch.empty(hidden_size)) if reset == "after" else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -42,19 +54,29 @@ class GRU(RecurrentLayer):
         xavier_blocks_(self.weight_input, self.hidden_size)
         orthogonal_blocks_(self.weight_hidden, self.hidden_size)
         nn.init.zeros_(self.bias)
-        nn.init.zeros_(self.bias_candidate)
+        if self.bias_candidate is not None:
+            nn.init.zeros_(self.bias_candidate)
 
     def step(self, x_t: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        (h,) = self.begin(x_t, state)
-        x_r, x_z, x_n = functional.linear(x_t, self.weight_input, self.bias).chunk(3, 1)
-        h_r, h_z, h_n = functional.linear(h, self.weight_hidden).chunk(3, 1)
-        r = torch.sigmoid(x_r + h_r)
-        z = torch.sigmoid(x_z + h_z)
-        n = torch.tanh(x_n + r * (h_n + self.bias_candidate))
+        state = self.begin(x_t, state)
+        return self._after_product(linear(x_t, self.weight_input, self.bias), state)
+
+    def _after_product(self, p_t: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step from p_t, W x_t + b (B, 3H)."""
+        (h,) = state
+        weight_gates, weight_n = self.weight_hidden.tensor_split((-self.hidden_size,))
+        p_gates, p_n = p_t.to(h.dtype).tensor_split((-self.hidden_size,), 1)
+        r, z = torch.sigmoid(p_gates + functional.linear(h, weight_gates)).chunk(2, 1)
+        if self.bias_candidate is None:
+            n = torch.tanh(p_n + functional.linear(r * h, weight_n))
+        else:
+            n = torch.tanh(p_n + r * functional.linear(h, weight_n, self.bias_candidate))
         h = (1 - z) * n + z * h
         return h, (h,)
 
     def unroll(self, x: Tensor, lengths: Tensor | None, state: State) -> tuple[Tensor, State]:
+        if self.bias_candidate is None:
+            return loop(self._after_product, linear(x, self.weight_input, self.bias), lengths, state)
         (h,) = state
         bias_hidden = functional.pad(self.bias_candidate, (2 * self.hidden_size, 0))
         weights = (self.weight_input, self.weight_hidden, self.bias, bias_hidden)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rnn_lightning.layers.dropout import check_share
+
 
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation (Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167) that copes with a batch of one.
@@ -30,8 +32,7 @@ def make_head(input_size: int, output_size: int, dropout: float = 0.0, batch_nor
     Raises:
         ValueError: dropout is outside [0, 1).
     """
-    if not 0.0 <= dropout < 1.0:
-        raise ValueError(f"dropout is {dropout}; it must be at least 0 and below 1")
+    check_share("dropout", dropout)
     before: list[nn.Module] = [BatchNorm(input_size)] if batch_norm else []
     if dropout > 0.0:
         before.append(nn.Dropout(dropout))

@@ -9,6 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+_LONGEST = 60
+"""Steps that a feature remembers at most, at the beginning of a training."""
+
 
 def orthogonal_blocks_(weight: Tensor, hidden_size: int) -> None:
     """Makes each gate's (H, H) block orthogonal by itself.
@@ -27,3 +30,11 @@ def xavier_blocks_(weight: Tensor, hidden_size: int) -> None:
     """Draws each gate's (H, D) block from Glorot and Bengio's uniform distribution (2010)."""
     for block in weight.chunk(weight.size(0) // hidden_size):
         nn.init.xavier_uniform_(block)
+
+
+def log_memories_(bias: Tensor) -> Tensor:
+    """Draws the forget gates' bias so that memories of 2 to 60 steps are evenly spread.
+
+    After Tallec and Ollivier (2018, https://arxiv.org/abs/1804.11188): a gate f remembers for about 1 / (1 - f) steps.
+    """
+    return bias.uniform_(1.0, _LONGEST - 1.0).log_()

@@ -11,9 +11,8 @@ B sequences, T steps, D input features, H hidden features. State: (h, c), both (
 
 The output is h_t. LN makes mean 0 and variance 1 over the H features, then multiplies by a gain (H,), each LN by its
 own: every gate is normalised by itself, where the paper's equations 20 to 22 take all four together. The blocks of
-W (4H, D), U (4H, H), b and the gains of both (4H,) stand in the order i, f, o, g.
-
-LN(W x_t) is the same for x_t and 2 x_t: of inputs that are numbers of their own, not embeddings, the size is lost.
+W (4H, D), U (4H, H), b and the gains of both (4H,) stand in the order i, f, o, g. What normalisation does to the
+inputs, and what the two options drop in training, is told in `normalised.py`.
 """
 
 from __future__ import annotations
@@ -25,59 +24,51 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from rnn_lightning.layers.base import RecurrentLayer, State
-from rnn_lightning.layers.init import orthogonal_blocks_, xavier_blocks_
+from rnn_lightning.layers.base import State
 from rnn_lightning.layers.layer_norm import normalise, normalise_backward, normalise_blocks, normalise_blocks_backward
+from rnn_lightning.layers.normalised import NormalisedLayer
 from rnn_lightning.layers.padding import last_valid
 from rnn_lightning.layers.product import linear, product
 
 
-class LayerNormLSTM(RecurrentLayer):
+class LayerNormLSTM(NormalisedLayer):
     """Long short-term memory with layer normalisation.
 
     Args:
         input_size: features of a step, D.
         hidden_size: features of the output, H.
+        recurrent_dropout: share of the features of h that the matrix U does not see, the same ones all along.
+        zoneout: share of the features of h that a step leaves as they were.
     """
 
     num_states = 2
+    num_gates = 4
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        self.weight_input = nn.Parameter(torch.empty(4 * hidden_size, input_size))
-        self.weight_hidden = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
-        self.bias = nn.Parameter(torch.empty(4 * hidden_size))
-        self.gain_input = nn.Parameter(torch.empty(4 * hidden_size))
-        self.gain_hidden = nn.Parameter(torch.empty(4 * hidden_size))
+    def __init__(self, input_size: int, hidden_size: int, recurrent_dropout: float = 0.0, zoneout: float = 0.0) -> None:
+        super().__init__(input_size, hidden_size, recurrent_dropout, zoneout)
         self.gain_memory = nn.Parameter(torch.empty(hidden_size))
         self.bias_memory = nn.Parameter(torch.empty(hidden_size))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """As the LSTM: Xavier, orthogonal, forget bias 1, other biases 0; all gains 1."""
-        xavier_blocks_(self.weight_input, self.hidden_size)
-        orthogonal_blocks_(self.weight_hidden, self.hidden_size)
-        for gain in (self.gain_input, self.gain_hidden, self.gain_memory):
-            nn.init.ones_(gain)
+        super().reset_parameters()
+        nn.init.ones_(self.gain_memory)
         nn.init.zeros_(self.bias_memory)
         with torch.no_grad():
-            _, forget, _, _ = self.bias.zero_().chunk(4)
+            _, forget, _, _ = self.bias.chunk(4)
             forget.fill_(1.0)
 
-    def step(self, x_t: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        h, c = self.begin(x_t, state)
-        a = self._per_gate(functional.linear(x_t, self.weight_input)) * self.gain_input
-        a = a + self._per_gate(functional.linear(h, self.weight_hidden)) * self.gain_hidden
-        i, f, o, g = (a + self.bias).chunk(4, 1)
+    def after_norm(self, p_t: Tensor, r_t: Tensor, state: State) -> State:
+        _, c = state
+        i, f, o, g = (p_t + r_t).chunk(4, 1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         h = torch.sigmoid(o) * torch.tanh(functional.layer_norm(c, c.shape[1:], self.gain_memory, self.bias_memory))
-        return h, (h, c)
-
-    def _per_gate(self, a: Tensor) -> Tensor:
-        """Mean 0 and variance 1 over the features of each gate, (B, 4H)."""
-        return functional.layer_norm(a.view(len(a), 4, -1), (self.hidden_size,)).flatten(1)
+        return h, c
 
     def unroll(self, x: Tensor, lengths: Tensor | None, state: State) -> tuple[Tensor, State]:
+        if self.zoneout > 0.0 or (self.training and self.recurrent_dropout > 0.0):
+            return super().unroll(x, lengths, state)
         weights = (self.weight_hidden, self.bias)
         norms = (self.gain_input, self.gain_hidden, self.gain_memory, self.bias_memory)
         exact = torch.promote_types(x.dtype, torch.float32)

@@ -22,13 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from rnn_lightning.layers.base import RecurrentLayer, State
-from rnn_lightning.layers.init import xavier_blocks_
+from rnn_lightning.layers.init import log_memories_, xavier_blocks_
 from rnn_lightning.layers.padding import last_valid
 from rnn_lightning.layers.product import linear
 from rnn_lightning.layers.scan import scan
-
-_LONGEST = 60
-"""Steps that a feature remembers at most, at the beginning of a training."""
 
 
 class MinGRU(RecurrentLayer):
@@ -46,14 +43,11 @@ class MinGRU(RecurrentLayer):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Each block by itself, Xavier; update gates that remember for 2 to 60 steps, evenly spread; no other bias.
-
-        After Tallec and Ollivier (2018, https://arxiv.org/abs/1804.11188): a gate z remembers for about 1 / z steps.
-        """
+        """Each block by itself, Xavier; update gates that remember for 2 to 60 steps, evenly spread; no other bias."""
         xavier_blocks_(self.weight_input, self.hidden_size)
         with torch.no_grad():
             update, _ = self.bias.zero_().chunk(2)
-            update.uniform_(1.0, _LONGEST - 1.0).log_().neg_()
+            log_memories_(update).neg_()
 
     def step(self, x_t: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         (h,) = self.begin(x_t, state)

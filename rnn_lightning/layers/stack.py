@@ -11,9 +11,13 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
 
 from rnn_lightning.layers.base import RecurrentLayer, State
+from rnn_lightning.layers.dropout import LockedDropout, check_share, recurrent_matrices
 from rnn_lightning.layers.padding import check_sequences, reverse, zero_padding
+from rnn_lightning.layers.transformer import Transformer
 
 StackState = tuple[State, ...]
 
@@ -56,12 +60,18 @@ class RecurrentStack(nn.Module):
         input_size: features of a step, D.
         hidden_size: features of each layer in each direction, H.
         num_layers: layers on top of each other.
-        bidirectional: run each layer in both directions.
+        bidirectional: run each layer in both directions; a Transformer's is then one layer of 2H features in which
+            every step sees all steps.
         dropout: share of the features set to zero between layers, never after the last.
         residual: add each layer's input to its output, through a linear map where their sizes differ.
+        prenorm: as residual, and each layer sees its input after layer normalisation: x + layer(LN(x))
+            (Xiong et al. 2020, https://arxiv.org/abs/2002.04745).
+        locked_dropout: dropout between layers is of the same features at all steps of a sequence.
+        weight_dropout: share of the recurrent matrices' weights set to zero, others in each call
+            (Merity et al. 2018, https://arxiv.org/abs/1708.02182).
 
     Raises:
-        ValueError: a size is not positive, dropout is outside [0, 1), or there is dropout and nothing between layers.
+        ValueError: a size is not positive, a dropout is outside [0, 1), or there is nothing that it could drop.
     """
 
     def __init__(
@@ -73,29 +83,42 @@ class RecurrentStack(nn.Module):
         bidirectional: bool = False,
         dropout: float = 0.0,
         residual: bool = False,
+        prenorm: bool = False,
+        locked_dropout: bool = False,
+        weight_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if num_layers < 1:
             raise ValueError(f"num_layers is {num_layers}; it must be at least 1")
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"dropout between layers is {dropout}; it must be at least 0 and below 1")
+        check_share("dropout between layers", dropout)
+        check_share("weight_dropout", weight_dropout)
         if dropout > 0.0 and num_layers == 1:
             raise ValueError(
                 "there is dropout between layers, but only one layer: give num_layers 2 or more, or no dropout"
             )
+        if locked_dropout and dropout == 0.0:
+            raise ValueError("locked_dropout is true, but there is no dropout between layers")
         self.input_size = input_size
         self.bidirectional = bidirectional
+        self.weight_dropout = weight_dropout
         self.output_size = hidden_size * (2 if bidirectional else 1)
         sizes = [input_size] + [self.output_size] * num_layers
 
         def one_layer(size: int) -> nn.Module:
-            if bidirectional:
-                return Bidirectional(make_layer(size, hidden_size), make_layer(size, hidden_size))
-            return make_layer(size, hidden_size)
+            layer = make_layer(size, hidden_size)
+            if not bidirectional:
+                return layer
+            if isinstance(layer, Transformer):
+                return Transformer(size, self.output_size, layer.num_heads).unmasked()
+            return Bidirectional(layer, make_layer(size, hidden_size))
 
         self.layers = nn.ModuleList(one_layer(size) for size in sizes[:-1])
-        self.dropout = nn.Dropout(dropout)
-        self.skips = nn.ModuleList(_skip(size, out) for size, out in pairwise(sizes)) if residual else None
+        if weight_dropout > 0.0 and not recurrent_matrices(self.layers):
+            layer = next(module for module in self.layers.modules() if isinstance(module, RecurrentLayer))
+            raise ValueError(f"weight_dropout is {weight_dropout}, but {type(layer).__name__} has no recurrent matrix")
+        self.dropout = LockedDropout(dropout) if locked_dropout else nn.Dropout(dropout)
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for size in sizes[:-1]) if prenorm else None
+        self.skips = nn.ModuleList(_skip(size, out) for size, out in pairwise(sizes)) if residual or prenorm else None
 
     def forward(
         self, x: Tensor, lengths: Tensor | None = None, state: StackState | None = None
@@ -120,9 +143,9 @@ class RecurrentStack(nn.Module):
         if self.skips is not None:
             # The layers do not look at padding; the residual paths would.
             x = zero_padding(x, lengths)
-        for index, layer in enumerate(self.layers):
+        for index in range(len(self.layers)):
             x = self.dropout(x) if index > 0 else x
-            output, new = layer(x, lengths, before[index])
+            output, new = self._through(index, x, lengths, before[index])
             x = self._join(index, x, output)
             after.append(new)
         return x, tuple(after)
@@ -135,14 +158,28 @@ class RecurrentStack(nn.Module):
         """
         if self.bidirectional:
             raise ValueError("a bidirectional stack cannot go step by step: its backward direction begins at the end")
+        if self.training:
+            # What is dropped is dropped in one place.
+            output, after_one = self(x_t.unsqueeze(1), None, state)
+            return output.squeeze(1), after_one
         before = self._states(state)
         after = []
         for index, layer in enumerate(self.layers):
-            x_t = self.dropout(x_t) if index > 0 else x_t
-            output, new = layer.step(x_t, before[index])  # type: ignore[operator]  # a ModuleList does not say of what
+            seen = x_t if self.norms is None else self.norms[index](x_t)
+            output, new = layer.step(seen, before[index])  # type: ignore[operator]  # a ModuleList does not say of what
             x_t = self._join(index, x_t, output)
             after.append(new)
         return x_t, tuple(after)
+
+    def _through(self, index: int, x: Tensor, lengths: Tensor | None, state: State | None) -> tuple[Tensor, State]:
+        """One layer, after normalisation, with weights dropped from its recurrent matrices."""
+        layer = self.layers[index]
+        x = x if self.norms is None else self.norms[index](x)
+        matrices = recurrent_matrices(layer) if self.training and self.weight_dropout > 0.0 else {}
+        # In place of the parameters for this call only, so that these stay what an optimiser and a checkpoint know.
+        dropped = {name: functional.dropout(weight, self.weight_dropout) for name, weight in matrices.items()}
+        output, new = functional_call(layer, dropped, (x, lengths, state)) if dropped else layer(x, lengths, state)
+        return output, new
 
     def _states(self, state: StackState | None) -> StackState | tuple[None, ...]:
         if state is None:

@@ -29,6 +29,8 @@ from rnn_lightning.vectors import read_vectors, vector_size
 _log = logging.getLogger("rnn_lightning")
 
 CHECKPOINT_KEY = "rnn_lightning"
+_STACK_OPTIONS = ("residual", "prenorm", "locked_dropout", "weight_dropout")
+"""Hyper-parameters that a `RecurrentStack` takes by the same names."""
 
 
 class SequenceTask(pl.LightningModule, ABC):
@@ -296,7 +298,7 @@ def make_recurrent(hparams: Mapping[str, Any], input_size: int) -> RecurrentStac
         hparams["num_layers"],
         hparams["bidirectional"],
         hparams["layer_dropout"],
-        hparams["residual"],
+        **{name: hparams[name] for name in _STACK_OPTIONS},
     )
 
 

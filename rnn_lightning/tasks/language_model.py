@@ -38,12 +38,16 @@ class LanguageModel(SequenceTask):
     """Predicts each token of a text from all tokens before it, the true ones (teacher forcing).
 
     Args:
-        cell: short name of the recurrent layer: rnn, lstm, gru, lstm_ln, mingru, or an installed package's own.
+        cell: short name of the recurrent layer: rnn, lstm, gru, rnn_ln, lstm_ln, gru_ln, mingru, minlstm, qrnn, slstm,
+            transformer, or an installed package's own.
         hidden_size: features of each recurrent layer.
         num_layers: recurrent layers on top of each other.
         bidirectional: refused, since the backward direction would see the token that is to be predicted.
         residual: add each layer's input to its output.
+        prenorm: as residual, and each layer sees its input after layer normalisation.
         layer_dropout: dropout between the recurrent layers.
+        locked_dropout: that dropout is of the same features at all steps of a sequence.
+        weight_dropout: dropout of the weights between one step and the next, others for each batch.
         cell_options: further options of the layer, for example {nonlinearity: relu} of rnn.
         embedding_size: features of a token.
         embedding_dropout: dropout of whole token features, the same at all steps of a text.
@@ -70,7 +74,10 @@ class LanguageModel(SequenceTask):
         num_layers: int = 1,
         bidirectional: bool = False,
         residual: bool = False,
+        prenorm: bool = False,
         layer_dropout: float = 0.0,
+        locked_dropout: bool = False,
+        weight_dropout: float = 0.0,
         cell_options: dict[str, Any] | None = None,
         embedding_size: int = 100,
         embedding_dropout: float = 0.0,

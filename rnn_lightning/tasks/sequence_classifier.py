@@ -47,12 +47,16 @@ class SequenceClassifier(SequenceTask):
     is told by the data. Two classes have one logit.
 
     Args:
-        cell: short name of the recurrent layer: rnn, lstm, gru, lstm_ln, mingru, or an installed package's own.
+        cell: short name of the recurrent layer: rnn, lstm, gru, rnn_ln, lstm_ln, gru_ln, mingru, minlstm, qrnn, slstm,
+            transformer, or an installed package's own.
         hidden_size: features of each recurrent layer in each direction.
         num_layers: recurrent layers on top of each other.
         bidirectional: run each layer in both directions.
         residual: add each layer's input to its output.
+        prenorm: as residual, and each layer sees its input after layer normalisation.
         layer_dropout: dropout between the recurrent layers.
+        locked_dropout: that dropout is of the same features at all steps of a sequence.
+        weight_dropout: dropout of the weights between one step and the next, others for each batch.
         cell_options: further options of the layer, for example {nonlinearity: relu} of rnn.
         embedding_size: features of a token; no part in real-valued sequences.
         embedding_dropout: dropout of whole token features, the same at all steps of a sequence.
@@ -83,7 +87,10 @@ class SequenceClassifier(SequenceTask):
         num_layers: int = 1,
         bidirectional: bool = False,
         residual: bool = False,
+        prenorm: bool = False,
         layer_dropout: float = 0.0,
+        locked_dropout: bool = False,
+        weight_dropout: float = 0.0,
         cell_options: dict[str, Any] | None = None,
         embedding_size: int = 100,
         embedding_dropout: float = 0.0,

@@ -20,6 +20,7 @@ from tests.layers.helpers import (
     projection,
     random,
     randomised,
+    reached_state,
     with_nan_padding,
 )
 
@@ -34,16 +35,21 @@ class Case:
     num_layers: int
     bidirectional: bool
     residual: bool
+    prenorm: bool
     given_state: bool
     lengths: list[int]
     more_padding: int
     dtype: torch.dtype
     seed: int
 
+    def __post_init__(self) -> None:
+        # Over two features that are almost the same, normalisation multiplies rounding errors by up to 300, and one
+        # after the other by more than 32 bits have.
+        self.prenorm = self.prenorm and self.dtype == torch.float64
+
     @property
     def tolerance(self) -> float:
-        # Over two features that are almost the same, normalisation multiplies rounding errors by up to 300.
-        return TOLERANCE[self.dtype] * (300 if self.cell.endswith("_ln") else 1)
+        return TOLERANCE[self.dtype] * (300 if self.cell.endswith("_ln") or self.prenorm else 1)
 
     def stack(self) -> RecurrentStack:
         stack = RecurrentStack(
@@ -53,8 +59,9 @@ class Case:
             self.num_layers,
             bidirectional=self.bidirectional,
             residual=self.residual,
+            prenorm=self.prenorm,
         )
-        return randomised(stack, self.seed, self.dtype).eval()
+        return randomised(stack, self.seed, self.dtype)
 
     def batch(self) -> tuple[Tensor, Tensor]:
         lengths, num_steps = torch.tensor(self.lengths), max(self.lengths) + self.more_padding
@@ -62,12 +69,13 @@ class Case:
         return with_nan_padding(x, lengths), lengths
 
     def state(self) -> tuple | None:
-        """A random state to begin with, where the stack takes one."""
+        """A state to begin with, where the stack takes one."""
         if self.bidirectional or not self.given_state:
             return None
-        num_states = CELLS[self.cell](1, 1).num_states
-        shape = (self.num_layers, num_states, len(self.lengths), self.hidden_size)
-        return tuple(tuple(layer) for layer in random(*shape, seed=self.seed + 2, dtype=self.dtype))
+        return tuple(
+            reached_state(layer, len(self.lengths), self.seed + 2 + index, self.dtype)
+            for index, layer in enumerate(self.stack().layers)
+        )
 
 
 def _cases(bidirectional: st.SearchStrategy[bool]) -> st.SearchStrategy[Case]:
@@ -79,6 +87,7 @@ def _cases(bidirectional: st.SearchStrategy[bool]) -> st.SearchStrategy[Case]:
         num_layers=st.integers(1, 3),
         bidirectional=bidirectional,
         residual=st.booleans(),
+        prenorm=st.booleans(),
         given_state=st.booleans(),
         lengths=st.lists(st.integers(0, 6), min_size=1, max_size=4),
         more_padding=st.integers(0, 3),

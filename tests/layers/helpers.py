@@ -9,7 +9,20 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from rnn_lightning.layers import GRU, LSTM, RNN, LayerNormLSTM, MinGRU, RecurrentLayer
+from rnn_lightning.layers import (
+    GRU,
+    LSTM,
+    QRNN,
+    RNN,
+    SLSTM,
+    LayerNormGRU,
+    LayerNormLSTM,
+    LayerNormRNN,
+    MinGRU,
+    MinLSTM,
+    RecurrentLayer,
+    State,
+)
 from rnn_lightning.layers.padding import valid_steps
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -20,7 +33,25 @@ IN_TORCH: dict[str, Callable[[int, int], RecurrentLayer]] = {
     "lstm": LSTM,
     "gru": GRU,
 }
-CELLS = {**IN_TORCH, "lstm_ln": LayerNormLSTM, "mingru": MinGRU}
+CELLS = {
+    **IN_TORCH,
+    "coupled": partial(LSTM, coupled=True),
+    "peephole": partial(LSTM, peephole=True),
+    "coupled_peephole": partial(LSTM, coupled=True, peephole=True),
+    "gru_before": partial(GRU, reset="before"),
+    "rnn_ln": LayerNormRNN,
+    "lstm_ln": LayerNormLSTM,
+    "gru_ln": LayerNormGRU,
+    "zoneout_rnn_ln": partial(LayerNormRNN, zoneout=0.2),
+    "zoneout_lstm_ln": partial(LayerNormLSTM, zoneout=0.2),
+    "zoneout_gru_ln": partial(LayerNormGRU, zoneout=0.2),
+    "mingru": MinGRU,
+    "minlstm": MinLSTM,
+    "qrnn": QRNN,
+    "slstm": SLSTM,
+}
+RECURRENT = [cell for cell, make in CELLS.items() if hasattr(make(1, 1), "weight_hidden")]
+"""Those with a recurrent matrix."""
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 
 
@@ -29,11 +60,18 @@ def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Te
 
 
 def randomised(module: Module, seed: int = 0, dtype: torch.dtype = torch.float64) -> Module:
-    """All parameters drawn anew, biases too: those that are zero would hide mistakes."""
-    module = module.to(dtype)
+    """In eval mode, all parameters drawn anew, biases too: those that are zero would hide mistakes."""
+    module = module.to(dtype).eval()
     for index, parameter in enumerate(module.parameters()):
         parameter.data = 0.5 * random(*parameter.shape, seed=1000 * seed + index, dtype=dtype)
     return module
+
+
+def reached_state(layer: RecurrentLayer, batch_size: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> State:
+    """A state that the layer can be in: that after three random steps."""
+    with torch.no_grad():
+        _, state = layer(random(batch_size, 3, layer.input_size, seed=seed, dtype=dtype))
+    return state
 
 
 def flat(state: Iterable) -> list[Tensor]:

@@ -6,7 +6,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rnn_lightning.layers import GRU, LSTM, RNN, LayerNormLSTM, MinGRU, RecurrentLayer
+from rnn_lightning.layers import (
+    GRU,
+    LSTM,
+    QRNN,
+    RNN,
+    SLSTM,
+    LayerNormGRU,
+    LayerNormLSTM,
+    LayerNormRNN,
+    MinGRU,
+    MinLSTM,
+    RecurrentLayer,
+)
 from rnn_lightning.layers.padding import valid_steps, zero_padding
 from rnn_lightning.testing import check_layer
 
@@ -53,9 +65,22 @@ class Rotation(RecurrentLayer):
         (RNN, {}),
         (RNN, {"nonlinearity": "relu"}),
         (LSTM, {}),
+        (LSTM, {"coupled": True}),
+        (LSTM, {"peephole": True}),
+        (LSTM, {"coupled": True, "peephole": True}),
         (GRU, {}),
+        (GRU, {"reset": "before"}),
+        (LayerNormRNN, {}),
+        (LayerNormRNN, {"recurrent_dropout": 0.5, "zoneout": 0.2}),
         (LayerNormLSTM, {}),
+        (LayerNormLSTM, {"recurrent_dropout": 0.5}),
+        (LayerNormLSTM, {"recurrent_dropout": 0.5, "zoneout": 0.2}),
+        (LayerNormGRU, {}),
+        (LayerNormGRU, {"recurrent_dropout": 0.5, "zoneout": 0.2}),
         (MinGRU, {}),
+        (MinLSTM, {}),
+        (QRNN, {}),
+        (SLSTM, {}),
         (LeakyMemory, {}),
         (LeakyMemory, {"leak": 0.5}),
         (Rotation, {}),

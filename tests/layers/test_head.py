@@ -48,6 +48,7 @@ def test_a_vector_that_changes_changes_its_own_score_alone() -> None:
 def test_dropout_is_for_training(features: int) -> None:
     _, head = _tied(features, dropout=0.5)
     x = random(2, features)
+    head.train()
     assert not torch.equal(head(x), head(x))
     head.eval()
     assert torch.equal(head(x), head(x))

@@ -11,7 +11,16 @@ from torch import Tensor
 from rnn_lightning.layers import LSTM, RNN
 from rnn_lightning.layers.padding import last_valid, reverse, zero_padding
 from tests.layers.cases import CASES, Case, assert_rows_equal_rows_alone
-from tests.layers.helpers import CELLS, assert_close, flat, random, randomised, with_nan_padding
+from tests.layers.helpers import (
+    CELLS,
+    RECURRENT,
+    assert_close,
+    flat,
+    random,
+    randomised,
+    reached_state,
+    with_nan_padding,
+)
 
 
 @given(CASES)
@@ -31,13 +40,13 @@ def test_row_of_a_padded_batch_equals_the_row_alone(case: Case) -> None:
 def test_length_zero_gives_zeros_and_leaves_the_state_as_it_was(cell: str, num_steps: int) -> None:
     layer = randomised(CELLS[cell](3, 4))
     x, lengths = torch.full((2, num_steps, 3), torch.nan, dtype=torch.float64), torch.tensor([0, 0])
-    state = tuple(random(2, 4, seed=k) for k in range(layer.num_states))
+    state = reached_state(layer, 2)
     output, final = layer(x, lengths, state)
     assert torch.equal(output, x.new_zeros(2, num_steps, 4))
     assert all(torch.equal(after, before) for after, before in zip(final, state, strict=True))
 
 
-@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "mingru"])
+@pytest.mark.parametrize("cell", RECURRENT)
 def test_gradient_of_the_final_state_is_finite_and_right_through_heavy_padding(cell: str) -> None:
     layer = randomised(CELLS[cell](3, 4), dtype=torch.float32)
     # A recurrence that grows: relu without a hold on padding would reach infinity there, and its gradient NaN.

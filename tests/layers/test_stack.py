@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from rnn_lightning.layers import GRU, LSTM, RNN, Bidirectional, RecurrentStack
+from rnn_lightning.layers import GRU, LSTM, RNN, Bidirectional, MinGRU, RecurrentStack
 from tests.layers.cases import ONE_DIRECTION, Case, leaves
 from tests.layers.helpers import (
     CELLS,
+    RECURRENT,
     assert_close,
     flat,
     gradients,
@@ -21,6 +22,7 @@ from tests.layers.helpers import (
     projection,
     random,
     randomised,
+    with_nan_padding,
 )
 
 Way = Callable[[Tensor, tuple | None], tuple[Tensor, tuple]]
@@ -113,11 +115,14 @@ def test_both_directions_refuse_a_given_state_and_single_steps(num_layers: int) 
         ({"num_layers": 2, "dropout": 1.0}, "dropout between layers is 1.0; it must be at least 0 and below 1"),
         ({"num_layers": 2, "dropout": -0.5}, "dropout between layers is -0.5"),
         ({"num_layers": 1, "dropout": 0.5}, "there is dropout between layers, but only one layer"),
+        ({"num_layers": 2, "locked_dropout": True}, "locked_dropout is true, but there is no dropout between layers"),
+        ({"weight_dropout": 1.0}, "weight_dropout is 1.0; it must be at least 0 and below 1"),
+        ({"make_layer": MinGRU, "weight_dropout": 0.5}, "weight_dropout is 0.5, but MinGRU has no recurrent matrix"),
     ],
 )
 def test_stack_that_cannot_be_is_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        RecurrentStack(LSTM, **{"input_size": 3, "hidden_size": 4, **options})
+        RecurrentStack(**{"make_layer": LSTM, "input_size": 3, "hidden_size": 4, **options})
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -200,3 +205,101 @@ def test_residual_goes_through_a_linear_map_where_the_sizes_differ() -> None:
     x = random(3, 5, 3)
     middle = x @ stack.skips[0].weight.T + stack.layers[0](x)[0]
     assert_close([stack(x)[0]], [middle + stack.layers[1](middle)[0]], 1e-12)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_prenorm_gives_each_layer_its_input_normalised_and_adds_it_as_it_was(cell: str, bidirectional: bool) -> None:
+    size = 8 if bidirectional else 4
+    stack = randomised(RecurrentStack(CELLS[cell], size, 4, num_layers=2, bidirectional=bidirectional, prenorm=True))
+    x = random(3, 5, size)
+    middle = x + stack.layers[0](stack.norms[0](x))[0]
+    assert_close([stack(x)[0]], [middle + stack.layers[1](stack.norms[1](middle))[0]], 1e-12)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_locked_dropout_takes_the_same_features_at_all_steps_of_a_sequence(bidirectional: bool) -> None:
+    options = {"num_layers": 3, "bidirectional": bidirectional, "dropout": 0.5, "locked_dropout": True}
+    stack = randomised(RecurrentStack(GRU, 3, 32, **options)).train()
+    seen = seen_by_layers(stack)
+    stack(random(4, 10, 3))
+    for x in seen[1:]:
+        dropped = x == 0
+        assert torch.equal(dropped.all(1), dropped.any(1))
+        assert 0.3 < dropped.double().mean() < 0.7
+        assert not torch.equal(dropped[0, 0], dropped[1, 0])
+    assert not torch.equal(seen[1] == 0, seen[2] == 0)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", [cell for cell in RECURRENT if not cell.startswith("zoneout")])
+def test_weight_dropout_is_the_stack_with_those_weights_at_zero(cell: str, bidirectional: bool) -> None:
+    shape = {"num_layers": 2, "bidirectional": bidirectional}
+    stack = randomised(RecurrentStack(CELLS[cell], 3, 8, **shape, weight_dropout=0.5))
+    saved, x = mapped(torch.clone, stack.state_dict().values()), random(4, 10, 3)
+    used: list[Tensor] = []
+    for layer in stack.modules():
+        if hasattr(layer, "weight_hidden"):
+            layer.register_forward_pre_hook(lambda module, _: used.append(module.weight_hidden))
+    output, _ = stack.train()(x)
+    assert all(torch.equal(now, before) for now, before in zip(stack.state_dict().values(), saved, strict=True))
+    gradients_of_dropped = gradients(projection([output]), stack.parameters())
+
+    plain = RecurrentStack(CELLS[cell], 3, 8, **shape).double()
+    plain.load_state_dict(stack.state_dict())
+    masks = []
+    for layer in plain.modules():
+        if hasattr(layer, "weight_hidden"):
+            dropped = used.pop(0).detach()
+            masks.append(dropped / layer.weight_hidden.detach())
+            layer.weight_hidden.data = dropped
+    assert_close([output], [plain(x)[0]], 1e-12)
+    shares = torch.cat([mask.flatten() for mask in masks])
+    assert set(shares.round(decimals=9).tolist()) == {0.0, 2.0}
+    assert 0.4 < shares.eq(0.0).double().mean() < 0.6
+    wanted = gradients(projection([plain(x)[0]]), plain.parameters())
+    names = [name for name, _ in plain.named_parameters()]
+    wanted = [g * masks.pop(0) if "weight_hidden" in name else g for name, g in zip(names, wanted, strict=True)]
+    assert_close(gradients_of_dropped, wanted, 1e-9)
+
+
+RANDOM = {
+    "weight": {"weight_dropout": 0.5},
+    "locked": {"dropout": 0.5, "locked_dropout": True},
+    "all": {"weight_dropout": 0.3, "dropout": 0.3, "locked_dropout": True, "prenorm": True},
+}
+
+
+@pytest.mark.parametrize("way", ["whole", "step"])
+@pytest.mark.parametrize("options", RANDOM.values(), ids=RANDOM)
+@pytest.mark.parametrize("make", [LSTM, GRU])
+def test_what_is_dropped_is_dropped_in_training_only(make: type, options: dict, way: str) -> None:
+    stack = randomised(RecurrentStack(make, 3, 8, num_layers=2, **options))
+    plain = RecurrentStack(make, 3, 8, num_layers=2, prenorm="prenorm" in options).double()
+    plain.load_state_dict(stack.state_dict())
+    x, state = random(4, 10, 3), stack(random(4, 2, 3, seed=1))[1]
+
+    def run(stack: RecurrentStack) -> Tensor:
+        return stack(x, None, state)[0] if way == "whole" else stack.step(x[:, 0], state)[0]
+
+    assert torch.equal(run(stack), run(stack))
+    assert torch.equal(run(stack), run(plain.eval()))
+    stack.train()
+    assert not torch.equal(run(stack), run(stack))
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("options", RANDOM.values(), ids=RANDOM)
+def test_padding_changes_nothing_in_training(options: dict, bidirectional: bool) -> None:
+    stack = randomised(RecurrentStack(LSTM, 3, 8, num_layers=2, bidirectional=bidirectional, **options)).train()
+    x, lengths = random(3, 5, 3), torch.tensor([5, 0, 2])
+
+    def run(x: Tensor) -> list[Tensor]:
+        torch.manual_seed(0)
+        output, final = stack(x, lengths)
+        return [output, *flat(final), *gradients(projection([output]), stack.parameters())]
+
+    found = run(with_nan_padding(x, lengths))
+    assert not found[0][1].any()
+    assert not found[0][2, 2:].any()
+    assert_close(found, run(x), 1e-12)
