@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: fit test test-slow lint
+.PHONY: fit test test-slow lint bench bench-quick
 
 fit: $(VENV)/installed
 	$(BIN)/rnn-lightning fit --config lstm.yaml
@@ -21,6 +21,12 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/run.py
+
+bench-quick: $(VENV)/installed
+	$(BIN)/python benchmarks/run.py --quick
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

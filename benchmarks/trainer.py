@@ -3,50 +3,49 @@
     python benchmarks/trainer.py
     python benchmarks/trainer.py --config imdb.yaml --steps 60
 
-All train the same model on the same batches, in turn, again and again; printed are medians of the time of a step, and
-their ratios to the bare loop. What follows the options of this script are options of `rnn-lightning fit`.
+All train the same model on the same batches, in turn. What follows the options of this script are options of
+`rnn-lightning fit`.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import statistics
 import tempfile
-import time
 from contextlib import redirect_stdout
+from functools import partial
 from io import StringIO
-from pathlib import Path
 from typing import Any
+
+from side_by_side import Figure, clock, filled, finish, in_turn, medians, parser, ratio, seconds
 
 from rnn_lightning.cli.configs import expand, resolve
 from rnn_lightning.cli.process import set_up
 from rnn_lightning.cli.runs import create
 
+BARE, ALL_OFF, FIT = "bare loop", "Trainer with everything off", "rnn-lightning fit"
+
 
 def main() -> None:
     """Measures, and prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=150, help="steps that are timed together")
-    parser.add_argument("--repeats", type=int, default=7, help="times that each is measured")
-    parser.add_argument("--json", type=Path, help="file for the numbers")
-    own, options = parser.parse_known_args()
+    made = parser(__doc__)
+    made.add_argument("--steps", type=int, help="steps that are timed together")
+    own, words = made.parse_known_args()
     set_up()
-    ways = {"bare loop": _bare, "Trainer, all off": _all_off, "rnn-lightning fit": _ours}
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        for _ in range(own.repeats + 1):
-            for name, way in ways.items():
-                with redirect_stdout(StringIO()):
-                    times[name].append(way(expand(options), own.steps) / own.steps)
-    medians = {name: statistics.median(seconds[1:]) for name, seconds in times.items()}  # the first warms up
-    for name, median in medians.items():
-        print(f"{name:20}{1000 * median:9.3f} ms a step   {median / medians['bare loop']:.3f}")
-    print(f"fit / Trainer, all off: {medians['rnn-lightning fit'] / medians['Trainer, all off']:.3f}")
-    if own.json:
-        own.json.write_text(json.dumps({"seconds a step": medians}, indent=2) + "\n", "utf-8")
+    own = filled(own, repeats=7)
+    steps = own.steps or (20 if own.quick else 150)
+    options = expand(words)
+    ways = {BARE: _bare, ALL_OFF: _all_off, FIT: _ours}
+    before = os.getcwd()
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()):
+        os.chdir(folder)  # for the folders of the runs
+        times = in_turn({name: partial(way, options, steps) for name, way in ways.items()}, own.repeats)
+        os.chdir(before)
+    figures = [
+        Figure(f"a step of {name} takes longer than one of {other} by", ratio(times, name, other))
+        for name, other in ((ALL_OFF, BARE), (FIT, BARE), (FIT, ALL_OFF))
+    ]
+    figures += [Figure(f"a step, {name}", 1000 * took / steps, unit="ms") for name, took in medians(times).items()]
+    finish(own, figures)
 
 
 def _command(options: list[str], steps: int) -> Any:
@@ -82,21 +81,13 @@ def _all_off(options: list[str], steps: int) -> float:
 
 
 def _timed(trainer: Any, command: Any) -> float:
-    import lightning.pytorch as pl
+    from clock import Clock
 
-    class Clock(pl.Callback):
-        seconds = 0.0
-
-        def on_train_epoch_start(self, *args: object) -> None:
-            self.start = time.perf_counter()
-
-        def on_train_epoch_end(self, *args: object) -> None:
-            self.seconds += time.perf_counter() - self.start
-
-    clock = Clock()
-    trainer.callbacks.insert(0, clock)
+    watch = Clock()
+    watch.now = clock()
+    trainer.callbacks.insert(0, watch)
     trainer.fit(command.model, datamodule=command.datamodule)
-    return clock.seconds
+    return watch.seconds
 
 
 def _bare(options: list[str], steps: int) -> float:
@@ -111,19 +102,21 @@ def _bare(options: list[str], steps: int) -> float:
     chosen = command.config.optimizer.init_args
     optimizer = torch.optim.AdamW(model.parameters(), lr=chosen.lr, weight_decay=chosen.weight_decay, fused=True)
     loader = data.train_dataloader()
-    done = 0
-    start = time.perf_counter()
-    while done < steps:
-        for batch in loader:
-            loss = _loss(model, batch)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            done += 1
-            if done == steps:
-                break
-    return time.perf_counter() - start
+
+    def train() -> None:
+        done = 0
+        while done < steps:
+            for batch in loader:
+                loss = _loss(model, batch)
+                optimizer.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                done += 1
+                if done == steps:
+                    break
+
+    return seconds(train)
 
 
 def _loss(model: Any, batch: Any) -> Any:

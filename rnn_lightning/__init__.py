@@ -9,51 +9,72 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rnn_lightning.batch import Batch, Facts
+    from rnn_lightning.data.adding import AddingProblem
     from rnn_lightning.data.base import SequenceData, Sequences
+    from rnn_lightning.data.copy_memory import CopyMemory
+    from rnn_lightning.data.digits import Digits
     from rnn_lightning.data.imdb import IMDb
     from rnn_lightning.data.next_word import NextWord
+    from rnn_lightning.data.parity import Parity
+    from rnn_lightning.data.selective_copy import SelectiveCopy
     from rnn_lightning.data.synthetic import SyntheticSequences
+    from rnn_lightning.data.temporal_order import TemporalOrder
     from rnn_lightning.layers import RecurrentLayer, RecurrentStack
     from rnn_lightning.tasks.base import SequenceTask
     from rnn_lightning.tasks.language_model import LanguageModel
     from rnn_lightning.tasks.loading import load
     from rnn_lightning.tasks.sequence_classifier import SequenceClassifier
+    from rnn_lightning.tasks.sequence_tagger import SequenceTagger
     from rnn_lightning.testing import check_layer
     from rnn_lightning.text import TextEncoder
 
 __version__ = version("rnn-lightning")
 
 _MODULES = {
+    "AddingProblem": "data.adding",
     "Batch": "batch",
+    "CopyMemory": "data.copy_memory",
+    "Digits": "data.digits",
     "Facts": "batch",
     "IMDb": "data.imdb",
     "LanguageModel": "tasks.language_model",
     "NextWord": "data.next_word",
+    "Parity": "data.parity",
     "RecurrentLayer": "layers",
     "RecurrentStack": "layers",
+    "SelectiveCopy": "data.selective_copy",
     "SequenceClassifier": "tasks.sequence_classifier",
     "SequenceData": "data.base",
+    "SequenceTagger": "tasks.sequence_tagger",
     "SequenceTask": "tasks.base",
     "Sequences": "data.base",
     "SyntheticSequences": "data.synthetic",
+    "TemporalOrder": "data.temporal_order",
     "TextEncoder": "text",
     "check_layer": "testing",
     "load": "tasks.loading",
 }
 
 __all__ = [
+    "AddingProblem",
     "Batch",
+    "CopyMemory",
+    "Digits",
     "Facts",
     "IMDb",
     "LanguageModel",
     "NextWord",
+    "Parity",
     "RecurrentLayer",
     "RecurrentStack",
+    "SelectiveCopy",
     "SequenceClassifier",
     "SequenceData",
+    "SequenceTagger",
     "SequenceTask",
     "Sequences",
     "SyntheticSequences",
+    "TemporalOrder",
     "TextEncoder",
     "check_layer",
     "load",

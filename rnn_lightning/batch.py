@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Truncate = Literal["head", "tail", "head_tail"]
 PAD, UNKNOWN = 0, 1
 """The token ids with a meaning of their own, in every vocabulary."""
+NO_LABEL = -100
+"""Stands among the classes of a sequence's steps where a step has none; torch's losses leave it out by default."""
 HEAD_SHARE = 0.25
 """With ``head_tail``, the share of `max_length` that is taken from a sequence's beginning."""
 
@@ -27,7 +29,7 @@ class Batch(NamedTuple):
     Attributes:
         inputs: token ids (B, T) int64, or features (B, T, D) float.
         lengths: valid steps of each sequence (B,) int64, 0 allowed.
-        targets: one a sequence (B,), one a step (B, T), or None when there are none.
+        targets: one a sequence (B,), one a step (B, T), or None when there are none; a step's class may be NO_LABEL.
     """
 
     inputs: Tensor
@@ -41,7 +43,7 @@ class Ragged(NamedTuple):
     Attributes:
         values: token ids (N,), or features (N, D).
         offsets: sequence s is values[offsets[s]:offsets[s + 1]] (S + 1,).
-        targets: one a sequence (S,), or one a step (N,).
+        targets: one a sequence (S,), or one a step (N,), where a class may be NO_LABEL.
     """
 
     values: np.ndarray[Any, Any]
@@ -55,9 +57,10 @@ class Facts:
 
     Attributes:
         input_size: features a step; None where the inputs are tokens.
-        labels: the classes' names, in the order of their numbers; empty for regression.
+        labels: the classes' names, in the order of their numbers; empty where the targets are numbers or tokens.
         encoder: turns raw text into token ids; None where the inputs are features.
-        per_step: there is a target for each step, a token, and not one for the whole sequence.
+        per_step: there is a target for each step, and not one for the whole sequence: a class, or a token where there
+            are no labels.
     """
 
     input_size: int | None

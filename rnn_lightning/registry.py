@@ -17,16 +17,25 @@ _OWN: dict[Group, dict[str, str]] = {
     "layers": {
         "gru": "rnn_lightning.layers.gru:GRU",
         "lstm": "rnn_lightning.layers.lstm:LSTM",
+        "lstm_ln": "rnn_lightning.layers.lstm_ln:LayerNormLSTM",
+        "mingru": "rnn_lightning.layers.mingru:MinGRU",
         "rnn": "rnn_lightning.layers.rnn:RNN",
     },
     "tasks": {
         "LanguageModel": "rnn_lightning.tasks.language_model:LanguageModel",
         "SequenceClassifier": "rnn_lightning.tasks.sequence_classifier:SequenceClassifier",
+        "SequenceTagger": "rnn_lightning.tasks.sequence_tagger:SequenceTagger",
     },
     "data": {
+        "AddingProblem": "rnn_lightning.data.adding:AddingProblem",
+        "CopyMemory": "rnn_lightning.data.copy_memory:CopyMemory",
+        "Digits": "rnn_lightning.data.digits:Digits",
         "IMDb": "rnn_lightning.data.imdb:IMDb",
         "NextWord": "rnn_lightning.data.next_word:NextWord",
+        "Parity": "rnn_lightning.data.parity:Parity",
+        "SelectiveCopy": "rnn_lightning.data.selective_copy:SelectiveCopy",
         "SyntheticSequences": "rnn_lightning.data.synthetic:SyntheticSequences",
+        "TemporalOrder": "rnn_lightning.data.temporal_order:TemporalOrder",
     },
 }
 

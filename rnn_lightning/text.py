@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -228,6 +229,18 @@ class TextEncoder:
         flat = np.concatenate([np.asarray(ids, np.int64) for ids in encoded] or [np.zeros(0, np.int64)])
         ids, lengths = pad_ragged(flat, np.cumsum(sizes) - sizes, sizes, self.max_length, self.truncate)
         return Batch(torch.from_numpy(ids), torch.from_numpy(lengths))
+
+    def tokens(self, texts: Sequence[str]) -> list[list[str]]:
+        """The tokens of each text as they stand in it, one for each id that `batch` makes of it."""
+        # Composed first: the places of a letter and its accent in the raw text would be those of the letter alone.
+        texts = [unicodedata.normalize("NFC", text) for text in texts]
+        found = []
+        for text, encoding in zip(texts, self._tokenizer.encode_batch(texts, add_special_tokens=False), strict=True):
+            places = encoding.offsets
+            start, size = np.zeros(1, np.int64), np.array([len(places)])
+            kept, lengths = pad_ragged(np.arange(len(places)), start, size, self.max_length, self.truncate)
+            found.append([text[slice(*places[index])] for index in kept[0, : lengths[0]]])
+        return found
 
     def piece(self, index: int, before: int | None) -> str:
         """What a token adds to a text that is written token by token.

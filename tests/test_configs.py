@@ -24,10 +24,14 @@ TASKS = [name for name in configs.shipped() if name != "base.yaml" and "data" in
 ARCHITECTURES = [name for name in configs.shipped() if name not in ("base.yaml", *TASKS) and "/" not in name]
 """Those in folders, presets/ for one, are neither."""
 
+KINDS = [f"{name}.yaml" for name in ("adding", "copy_memory", "digits", "parity", "selective_copy", "temporal_order")]
+"""Tasks for any architecture, in one direction or both."""
+
 
 def test_the_shipped_configs_are_found() -> None:
-    assert set(ARCHITECTURES) >= {"bilstm.yaml", "gru.yaml", "lstm.yaml", "rnn.yaml", "stacked_lstm.yaml"}
-    assert set(TASKS) >= {"imdb.yaml"}
+    names = ("bilstm", "gru", "lstm", "lstm_ln", "mingru", "rnn", "stacked_lstm", "stacked_mingru")
+    assert {f"{name}.yaml" for name in names} <= set(ARCHITECTURES)
+    assert set(TASKS) >= {"imdb.yaml", *KINDS}
 
 
 @pytest.mark.parametrize("name", configs.shipped())
@@ -60,6 +64,21 @@ def test_a_task_says_nothing_of_the_layers(name: str) -> None:
     assert set(content["model"]) == {"class_path", "init_args"}
     assert not set(content["model"]["init_args"]) & SHAPE
     assert set(content["data"]) <= {"class_path", "init_args"}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("task", ["imdb.yaml", *KINDS])
+def test_architecture_and_task_mean_the_same_in_either_order(architecture: str, task: str, workplace: Path) -> None:
+    def parsed(*names: str) -> dict[str, Any]:
+        words = [word for name in ("base.yaml", *names) for word in ("--config", str(configs.resolve(name)))]
+        content: dict[str, Any] = FitCommand("fit", words).config.as_dict()
+        return {section: value for section, value in content.items() if section != "config"}
+
+    config = parsed(architecture, task)
+    assert config == parsed(task, architecture)
+    for section, name in (("model", architecture), ("model", task), ("data", task)):
+        for option, value in _read(name)[section]["init_args"].items():
+            assert config[section]["init_args"][option] == value
 
 
 def test_the_base_lies_under_everything() -> None:

@@ -139,7 +139,7 @@ def test_the_public_names_are_listed() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'rnn_lightning' has no attribute 'Lstm'"):
         _ = rnn_lightning.Lstm
-    assert not hasattr(rnn_lightning, "SequenceTagger")
+    assert not hasattr(rnn_lightning, "SequenceTranslator")
 
 
 def test_the_version_is_that_of_the_installed_package() -> None:

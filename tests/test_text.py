@@ -211,6 +211,28 @@ def test_a_state_that_names_no_unit_is_of_words() -> None:
     assert TextEncoder.from_state(state).unit == "word"
 
 
+@pytest.mark.parametrize(
+    ("unit", "tokens"),
+    [
+        ("word", [["Good", "FILM", "café", "DON’T"], ["電", "影", ",", "ok"], [], ["a", "d", "e", "f"]]),
+        ("spaced_word", [["Good", "FILM", "café", "DON’T"], ["電影", ",", "ok"], [], ["a", "d", "e", "f"]]),
+        ("character", [["G", "N", "’", "T"], ["電", " ", "o", "k"], [], ["a", "e", " ", "f"]]),
+    ],
+)
+def test_tokens_are_written_as_in_the_text(unit: Unit, tokens: list[list[str]]) -> None:
+    encoder = TextEncoder(["good"], max_length=4, truncate="head_tail", unit=unit)
+    assert encoder.tokens(["Good  FILM<br />cafe\u0301 DON’T", "電影, ok", "", "a b c d e f"]) == tokens
+
+
+@given(st.lists(st.text(max_size=40), max_size=5), st.sampled_from(get_args(Unit)), st.none() | st.integers(1, 9))
+def test_there_is_a_token_for_each_id(texts: list[str], unit: Unit, max_length: int | None) -> None:
+    encoder = TextEncoder(lexicon(texts, unit), max_length, "head_tail", unit)
+    normal = word_tokenizer(unit=unit).normalizer
+    batch = encoder.batch(texts)
+    for tokens, ids, length in zip(encoder.tokens(texts), batch.inputs.tolist(), batch.lengths.tolist(), strict=True):
+        assert [normal.normalize_str(token) for token in tokens] == [encoder.words[index - 2] for index in ids[:length]]
+
+
 def _cut(text: str, size: int) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 

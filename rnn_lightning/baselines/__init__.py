@@ -13,7 +13,7 @@ import numpy as np
 
 from rnn_lightning import intervals
 from rnn_lightning.baselines.trigram import Trigram, unigram_nats
-from rnn_lightning.batch import Facts, Ragged
+from rnn_lightning.batch import NO_LABEL, Facts, Ragged
 from rnn_lightning.intervals import Array, Interval
 
 
@@ -51,8 +51,12 @@ def baselines(facts: Facts, train: Ragged, val: Ragged, test: Ragged) -> Iterato
         test: the part that is only measured.
     """
     parts = {"val": val, "test": test}
+    if facts.per_step and facts.labels:
+        label = int(np.bincount(train.targets[train.targets != NO_LABEL], minlength=1).argmax())
+        yield _baseline(f"always {facts.labels[label]}", parts, lambda part: _step_accuracy(part, label))
+        return
     if facts.per_step:
-        assert facts.encoder is not None, "targets at each step are tokens"
+        assert facts.encoder is not None, "targets at each step are classes or tokens"
         size = facts.encoder.vocab_size
         yield _baseline("unigram", parts, lambda part: _perplexity(part, unigram_nats(train, part, size)))
         trigram = Trigram(train, size)
@@ -85,6 +89,14 @@ def _accuracy(part: Ragged, predicted: Array) -> dict[str, Score]:
     return {"accuracy": Score(right / len(predicted), intervals.binomial(right, len(predicted)))}
 
 
+def _step_accuracy(part: Ragged, label: int) -> dict[str, Score]:
+    """Of one answer at all steps that have a label."""
+    right, counts = (_sums(part, steps) for steps in (part.targets == label, part.targets != NO_LABEL))
+    labelled = counts > 0
+    interval = intervals.of_mean(right[labelled], counts[labelled])
+    return {"accuracy": Score(float(right.sum() / counts.sum()), interval)}
+
+
 def _errors(part: Ragged, predicted: Array) -> dict[str, Score]:
     difference = predicted - part.targets
     errors = {"mse": difference**2, "mae": np.abs(difference)}
@@ -92,6 +104,11 @@ def _errors(part: Ragged, predicted: Array) -> dict[str, Score]:
 
 
 def _perplexity(part: Ragged, nats: Array) -> dict[str, Score]:
-    up_to = np.concatenate(([0.0], np.cumsum(nats)))
-    sums, counts = np.diff(up_to[part.offsets]), np.diff(part.offsets)
-    return {"perplexity": Score(float(np.exp(nats.mean())), intervals.of_mean(sums, counts, np.exp))}
+    interval = intervals.of_mean(_sums(part, nats), np.diff(part.offsets), np.exp)
+    return {"perplexity": Score(float(np.exp(nats.mean())), interval)}
+
+
+def _sums(part: Ragged, steps: Array) -> Array:
+    """What the steps (N,) of each sequence add up to (S,)."""
+    up_to = np.concatenate(([0.0], np.cumsum(steps)))
+    return np.diff(up_to[part.offsets])

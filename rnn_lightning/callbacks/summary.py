@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from rnn_lightning.batch import Batch
-from rnn_lightning.callbacks.journal import say
+from rnn_lightning.callbacks.journal import in_words, say
 from rnn_lightning.layers import Pooling, RecurrentLayer, TokenEmbedding
 
 _WHOLE = (RecurrentLayer, TokenEmbedding, Pooling)
@@ -29,6 +29,9 @@ class Summary(Callback):
         batch = None
         if hasattr(data, "summary") and hasattr(data, "example"):
             say(f"  {data.summary()}")
+            chance = {f"val_{name}": value for name, value in getattr(data, "chance_level", dict)().items()}
+            if chance:
+                say(f"  chance level: {in_words(chance)}")
             batch = trainer.precision_plugin.convert_input(trainer.strategy.batch_to_device(data.example()))
         with trainer.precision_plugin.forward_context():
             lines = table(pl_module, batch)

@@ -130,6 +130,11 @@ def _write(predictions: Iterable[dict[str, Any]], output: str | None) -> None:
 def _in_words(prediction: dict[str, Any]) -> str:
     subject = prediction.get("text", prediction.get("index"))
     shown = subject if not isinstance(subject, str) or len(subject) <= _SHOWN else f"{subject[: _SHOWN - 1]}…"
+    if "labels" in prediction:
+        steps = prediction["labels"]
+        if "tokens" in prediction:
+            steps = [f"{token}/{label}" for token, label in zip(prediction["tokens"], steps, strict=True)]
+        return f"{' '.join(steps)}  {shown}"
     if "tokens" in prediction:
         pairs = zip(prediction["tokens"], prediction["probabilities"], strict=True)
         return f"{'  '.join(f'{token!r} {probability:.4f}' for token, probability in pairs)}  after  {shown}"

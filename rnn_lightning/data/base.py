@@ -92,6 +92,10 @@ class SequenceData(pl.LightningDataModule, ABC):
         """The sizes of the three splits, in one line, once `setup` has run."""
         return f"{len(self.train):,} train / {len(self.val):,} validation / {len(self.test):,} test sequences"
 
+    def chance_level(self) -> dict[str, float]:
+        """What an answer without a look at the inputs reaches, by metric (accuracy, mse); {} where it is not known."""
+        return {}
+
     def example(self) -> Batch:
         """The first training sequences, as many as a batch has, once `setup` has run."""
         return self.train.__getitems__(list(range(min(len(self.train), self.batch_size))))

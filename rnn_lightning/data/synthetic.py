@@ -7,13 +7,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from rnn_lightning.batch import Batch, Facts
-from rnn_lightning.data.base import SequenceData, Sequences, at_least
+from rnn_lightning.batch import Facts
+from rnn_lightning.data.base import at_least
+from rnn_lightning.data.seeded import SeededData, SeededSequences
 
 Rule = Literal["first_plus_last", "random"]
 
 
-class SyntheticSequences(SequenceData):
+class SyntheticSequences(SeededData):
     """Gaussian sequences (T, D) with a label that needs memory from the first step to the last.
 
     With the rule first_plus_last the first feature of the first step and that of the last step are added. Two classes:
@@ -53,46 +54,36 @@ class SyntheticSequences(SequenceData):
         batch_size: int = 64,
         num_workers: int = 0,
     ) -> None:
-        super().__init__(batch_size, num_workers)
-        sizes = {"num_train": num_train, "num_val": num_val, "num_test": num_test}
-        for name, value in {**sizes, "num_steps": num_steps, "input_size": input_size, "min_steps": min_steps}.items():
+        super().__init__(num_train, num_val, num_test, data_seed, batch_size, num_workers)
+        for name, value in {"num_steps": num_steps, "input_size": input_size, "min_steps": min_steps}.items():
             at_least(name, value, 1)
         at_least("num_classes", num_classes, 0)
-        at_least("data_seed", data_seed, 0)
         if num_classes == 1:
             raise ValueError("num_classes is 1; it must be 2 or more, or 0 for regression")
         if min_steps is not None and min_steps > num_steps:
             raise ValueError(f"min_steps is {min_steps}, above num_steps, which is {num_steps}")
         if rule not in ("first_plus_last", "random"):
             raise ValueError(f"rule is '{rule}', not one of first_plus_last, random")
-        self.sizes = list(sizes.values())
         self.num_steps = num_steps
         self.input_size = input_size
         self.num_classes = num_classes
         self.rule = rule
         self.min_steps = min_steps
-        self.data_seed = data_seed
         self.facts = Facts(input_size, labels=tuple(str(label) for label in range(num_classes)))
 
-    def setup(self, stage: str) -> None:
-        """Makes the three splits, each from a seed of its own."""
-        seeds = np.random.SeedSequence(self.data_seed).spawn(3)
-        self.train, self.val, self.test = (
-            self._make(size, np.random.default_rng(seed)) for size, seed in zip(self.sizes, seeds, strict=True)
-        )
-
-    def _make(self, size: int, random: np.random.Generator) -> _Sequences:
+    def _make(self, split: str, size: int, random: np.random.Generator) -> SeededSequences:
         x = random.standard_normal((size, self.num_steps, self.input_size), np.float32)
         shortest = self.num_steps if self.min_steps is None else self.min_steps
         lengths = random.integers(shortest, self.num_steps, size, endpoint=True)
         x[np.arange(self.num_steps) >= lengths[:, None]] = 0.0
         if self.rule == "random":
             drawn = random.integers(self.num_classes, size=size) if self.num_classes else random.standard_normal(size)
-            return _Sequences(x, lengths, self._typed(drawn))
+            return SeededSequences(x, lengths, self._typed(drawn))
         ends = x[:, 0, 0] + x[np.arange(size), lengths - 1, 0]
         if self.num_classes == 0:
-            return _Sequences(x, lengths, self._typed(ends))
-        return _Sequences(x, lengths, self._typed(_interval(ends, np.where(lengths > 1, 2.0, 4.0), self.num_classes)))
+            return SeededSequences(x, lengths, self._typed(ends))
+        classes = _interval(ends, np.where(lengths > 1, 2.0, 4.0), self.num_classes)
+        return SeededSequences(x, lengths, self._typed(classes))
 
     def _typed(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return targets.astype(np.int64 if self.num_classes else np.float32)
@@ -102,15 +93,3 @@ def _interval(values: np.ndarray[Any, Any], variance: np.ndarray[Any, Any], num_
     """The number of the equally likely interval, 0 .. num_classes - 1, that each normally distributed value lies in."""
     share = 0.5 * torch.erfc(torch.from_numpy(-values / np.sqrt(2 * variance))).numpy()
     return np.minimum((share * num_classes).astype(np.int64), num_classes - 1)
-
-
-class _Sequences(Sequences):
-    def __init__(self, x: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any], targets: np.ndarray[Any, Any]) -> None:
-        self.x = torch.from_numpy(x)
-        self.lengths = lengths
-        self.targets = torch.from_numpy(targets)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        rows = torch.as_tensor(indices)
-        lengths = torch.from_numpy(self.lengths[indices])
-        return Batch(self.x[rows, : int(lengths.max())], lengths, self.targets[rows])

@@ -7,9 +7,13 @@ B sequences, T steps, D features a step. Row i of x (B, T, D) is valid up to its
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""Whole numbers of so many bytes."""
 
 
 def check_sequences(x: Tensor, lengths: Tensor | None, input_size: int) -> None:
@@ -33,7 +37,30 @@ def zero_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     """`x` with zeros beyond each sequence's length, whatever stood there: NaN goes too, and no gradient comes back."""
     if lengths is None:
         return x
-    return x.masked_fill(~valid_steps(lengths, x.size(1)).unsqueeze(-1), 0.0)
+    valid = valid_steps(lengths, x.size(1)).unsqueeze(-1)
+    if torch.compiler.is_compiling() or not x.is_floating_point():
+        return torch.where(valid, x, 0.0)
+    zeroed: Tensor = _Kept.apply(x, valid)  # type: ignore[no-untyped-call]  # undeclared
+    return zeroed
+
+
+class _Kept(torch.autograd.Function):
+    """Numbers where a condition holds and zeros elsewhere, as `torch.where` has it, five times as fast on a CPU.
+
+    All bits of a number and ones are the number, and zeros, be it NaN, are zero.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, condition: Tensor) -> Tensor:
+        ctx.save_for_backward(condition)
+        bits = _BITS[x.element_size()]
+        return x.view(bits).bitwise_and(-condition.to(bits)).view(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (condition,) = ctx.saved_tensors
+        zeroed: Tensor = _Kept.apply(grad, condition)  # type: ignore[no-untyped-call]  # undeclared
+        return zeroed, None
 
 
 def add_padding_input(x: Tensor, lengths: Tensor, weight: Tensor, pushes: Sequence[float]) -> tuple[Tensor, Tensor]:
@@ -69,6 +96,25 @@ def reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
     batch_size, num_steps = x.shape[:2]
     steps = torch.arange(num_steps, device=x.device)
     source = torch.where(valid_steps(lengths, num_steps), lengths.unsqueeze(1) - 1 - steps, steps)
-    # One selection of whole rows: several times faster than gather, whose backward scatters single numbers.
     rows = source + num_steps * torch.arange(batch_size, device=x.device).unsqueeze(1)
-    return x.flatten(0, 1).index_select(0, rows.flatten()).view_as(x)
+    exchanged: Tensor = _Exchange.apply(x.flatten(0, 1), rows.flatten())  # type: ignore[no-untyped-call]  # undeclared
+    return exchanged.view_as(x)
+
+
+class _Exchange(torch.autograd.Function):
+    """Whole rows in another order, of which some change places in pairs.
+
+    Several times faster than gather, whose backward scatters single numbers, and twice as fast as autograd's way back
+    from index_select, which adds: where rows change places in pairs, the way back is the way there.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        return x.index_select(0, rows)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (rows,) = ctx.saved_tensors
+        found: Tensor = _Exchange.apply(grad, rows)  # type: ignore[no-untyped-call]  # undeclared
+        return found, None

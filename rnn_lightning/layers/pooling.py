@@ -65,7 +65,7 @@ class Pooling(nn.Module):
 
     def _max(self, output: Tensor, lengths: Tensor) -> Tensor:
         valid = valid_steps(lengths, output.size(1)).unsqueeze(-1)
-        highest = output.masked_fill(~valid, -torch.inf).amax(1)
+        highest = torch.where(valid, output, -torch.inf).amax(1)
         return highest.masked_fill((lengths == 0).unsqueeze(1), 0.0)
 
     def _attention(self, output: Tensor, lengths: Tensor) -> Tensor:

@@ -19,9 +19,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from rnn_lightning import registry
-from rnn_lightning.batch import Facts
+from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.intervals import Interval
-from rnn_lightning.layers import RecurrentLayer, TokenEmbedding
+from rnn_lightning.layers import RecurrentLayer, RecurrentStack, TokenEmbedding
+from rnn_lightning.tasks.metrics import MeanLoss
 from rnn_lightning.text import TextEncoder
 from rnn_lightning.vectors import read_vectors, vector_size
 
@@ -37,7 +38,7 @@ class SequenceTask(pl.LightningModule, ABC):
     the labels' names and the text encoder are kept in the state dict. So a checkpoint alone gives back a working model.
 
     Attributes:
-        labels: names of the classes; empty for regression.
+        labels: names of the classes; empty where the targets are numbers or tokens.
         encoder: turns raw text into token ids; None where the inputs are features.
         intervals: after a test, the 95 % interval around each measurement.
         is_trained: the weights come from a training or a checkpoint; others are not scored.
@@ -48,6 +49,12 @@ class SequenceTask(pl.LightningModule, ABC):
     intervals: Mapping[str, Interval] = MappingProxyType({})
     is_trained: bool = False
     _from_data: Mapping[str, int | None] = MappingProxyType({})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.train_loss = MeanLoss()
+        self._train_sum: Tensor | float = 0.0
+        self._train_count: Tensor | int = 0
 
     @abstractmethod
     def build(self) -> None:
@@ -94,6 +101,25 @@ class SequenceTask(pl.LightningModule, ABC):
                 f"the data has {_in_words(self.sizes(facts), facts.labels)}"
             )
 
+    def add_train_loss(self, loss: Tensor, count: Tensor | int) -> None:
+        """Counts a batch towards train_loss, the mean over the epoch, which is logged once: logging takes its time.
+
+        Args:
+            loss: mean loss of the batch.
+            count: of how many sequences or tokens it is the mean.
+        """
+        self._train_sum = self._train_sum + loss.detach() * count
+        self._train_count = self._train_count + count
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Logs train_loss at the end of an epoch, or where the training ends within one."""
+        trainer = self.trainer
+        at_the_end = trainer.is_last_batch or trainer.should_stop or 0 < trainer.max_steps <= trainer.global_step
+        if at_the_end and isinstance(self._train_sum, Tensor):
+            self.train_loss.update(self._train_sum / self._train_count, self._train_count)
+            self._train_sum, self._train_count = 0.0, 0
+            self.log("train_loss", self.train_loss, on_step=False, on_epoch=True)
+
     def adopt(self, facts: Facts) -> None:
         """Fills in what the facts decide and builds the network."""
         self._from_data = self.sizes(facts)
@@ -124,6 +150,30 @@ class SequenceTask(pl.LightningModule, ABC):
             "%s: vectors of %d numbers, known for %s of the %s words of the vocabulary (%.1f %%)",
             *(path, values.shape[1], f"{known.sum():,}", f"{len(words):,}", 100 * known.mean()),
         )
+
+    @torch.inference_mode()
+    def _of_texts(self, texts: Sequence[str], batch_size: int) -> list[Any]:
+        """What `predict_step` says of raw texts, in their order.
+
+        Raises:
+            ValueError: the model was trained on features, or this is a single text.
+        """
+        if self.encoder is None:
+            raise ValueError("this model was trained on sequences of numbers: it reads no text")
+        if isinstance(texts, str):
+            raise ValueError("predict_text takes a list of texts, not a single one: write predict_text([text])")
+        was_training = self.training
+        self.eval()
+        # Texts of similar length together, as in training: less padding, and no other result.
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        found: dict[int, Any] = {}
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            inputs, lengths, _ = self.encoder.batch([texts[row] for row in rows])
+            predictions = self.predict_step(Batch(inputs.to(self.device), lengths.to(self.device)), 0)
+            found.update(zip(rows, predictions, strict=True))
+        self.train(was_training)
+        return [found[index] for index in range(len(texts))]
 
     def configure_optimizers(self) -> Any:
         """AdamW with the command's defaults; `--optimizer` puts another in its place."""
@@ -216,6 +266,38 @@ def layer_maker(cell: str, options: dict[str, Any] | None) -> Callable[[int, int
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise ValueError(f"the layer '{cell}' has no option '{name}'; {has}{registry.did_you_mean(name, known)}")
     return partial(layer_class, **(options or {}))
+
+
+def make_embedding(hparams: Mapping[str, Any], vocab_size: int) -> TokenEmbedding:
+    """The embedding that a task's hyper-parameters ask for.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+    return TokenEmbedding(
+        vocab_size,
+        hparams["embedding_size"],
+        hparams["embedding_dropout"],
+        hparams["word_dropout"],
+        hparams["freeze_vectors"],
+    )
+
+
+def make_recurrent(hparams: Mapping[str, Any], input_size: int) -> RecurrentStack:
+    """The recurrent layers that a task's hyper-parameters ask for.
+
+    Raises:
+        ValueError: a value is out of range, or a name is unknown.
+    """
+    return RecurrentStack(
+        layer_maker(hparams["cell"], hparams["cell_options"]),
+        input_size,
+        hparams["hidden_size"],
+        hparams["num_layers"],
+        hparams["bidirectional"],
+        hparams["layer_dropout"],
+        hparams["residual"],
+    )
 
 
 def _in_words(sizes: Any, labels: tuple[str, ...]) -> str:

@@ -18,7 +18,7 @@ from torch.nn import functional
 from rnn_lightning.batch import PAD, UNKNOWN, Batch, Facts
 from rnn_lightning.intervals import of_mean
 from rnn_lightning.layers import RecurrentStack, StackState, TiedHead, TokenEmbedding, make_head
-from rnn_lightning.tasks.base import SequenceTask, layer_maker
+from rnn_lightning.tasks.base import SequenceTask, make_embedding, make_recurrent
 from rnn_lightning.tasks.metrics import MeanLoss, Outcomes, Perplexity
 
 _NAMED = 5
@@ -38,7 +38,7 @@ class LanguageModel(SequenceTask):
     """Predicts each token of a text from all tokens before it, the true ones (teacher forcing).
 
     Args:
-        cell: short name of the recurrent layer: rnn, lstm, gru, or an installed package's own.
+        cell: short name of the recurrent layer: rnn, lstm, gru, lstm_ln, mingru, or an installed package's own.
         hidden_size: features of each recurrent layer.
         num_layers: recurrent layers on top of each other.
         bidirectional: refused, since the backward direction would see the token that is to be predicted.
@@ -97,17 +97,19 @@ class LanguageModel(SequenceTask):
         """The vocabulary.
 
         Raises:
-            ValueError: the data is no text with a target for each step.
+            ValueError: the data is no text with its next token at each step.
         """
-        if facts.encoder is None or not facts.per_step:
-            raise ValueError("a language model learns to go on with a text: this data has one target for each sequence")
+        if facts.encoder is None or not facts.per_step or facts.labels:
+            has = "one target for each sequence"
+            if facts.per_step:
+                has = "a class for each step: SequenceTagger learns it"
+            raise ValueError(f"a language model learns to go on with a text: this data has {has}")
         return {"vocab_size": facts.encoder.vocab_size}
 
     def build(self) -> None:
         """Makes the network and what is measured."""
         for name, module in self._network(self.hparams["vocab_size"]).items():
             self.add_module(name, module)
-        self.train_loss = MeanLoss()
         self.val_metrics, self.test_metrics = (
             nn.ModuleDict({"loss": MeanLoss(), "perplexity": Perplexity(), "unknown": MeanLoss()}) for _ in range(2)
         )
@@ -115,17 +117,8 @@ class LanguageModel(SequenceTask):
 
     def _network(self, vocab_size: int) -> dict[str, nn.Module]:
         h = self.hparams
-        embedding = TokenEmbedding(
-            vocab_size, h["embedding_size"], h["embedding_dropout"], h["word_dropout"], h["freeze_vectors"]
-        )
-        recurrent = RecurrentStack(
-            layer_maker(h["cell"], h["cell_options"]),
-            h["embedding_size"],
-            h["hidden_size"],
-            h["num_layers"],
-            dropout=h["layer_dropout"],
-            residual=h["residual"],
-        )
+        embedding = make_embedding(h, vocab_size)
+        recurrent = make_recurrent(h, h["embedding_size"])
         head: nn.Module = (
             TiedHead(embedding.vectors, recurrent.output_size, h["dropout"])
             if h["tie_embedding"]
@@ -152,8 +145,7 @@ class LanguageModel(SequenceTask):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of a batch's tokens, in nats; its mean over the epoch's tokens is logged as train_loss."""
         loss, count = self._loss(batch)
-        self.train_loss.update(loss.detach(), count)
-        self.log("train_loss", self.train_loss, on_step=False, on_epoch=True)
+        self.add_train_loss(loss, count)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -177,7 +169,6 @@ class LanguageModel(SequenceTask):
         """The most probable tokens after each text of the batch."""
         return self._most_probable(self._after(batch)[0])
 
-    @torch.inference_mode()
     def predict_text(self, texts: Sequence[str], batch_size: int = 64) -> list[NextTokens]:
         """The most probable tokens after each text, in their order; never the unknown one.
 
@@ -188,15 +179,7 @@ class LanguageModel(SequenceTask):
         Raises:
             ValueError: a single string was given.
         """
-        if isinstance(texts, str):
-            raise ValueError("predict_text takes a list of texts, not a single one: write predict_text([text])")
-        was_training = self.training
-        self.eval()
-        found = []
-        for start in range(0, len(texts), batch_size):
-            found += self._most_probable(self._after(self._encoder().batch(texts[start : start + batch_size]))[0])
-        self.train(was_training)
-        return found
+        return self._of_texts(texts, batch_size)
 
     def generate(
         self, prompt: str, length: int = 100, temperature: float = 1.0, seed: int | None = None

@@ -16,7 +16,7 @@ from torchmetrics import MetricCollection
 
 from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.layers import Pooling, PoolingName, RecurrentStack, TokenEmbedding, make_head
-from rnn_lightning.tasks.base import SequenceTask, layer_maker
+from rnn_lightning.tasks.base import SequenceTask, make_embedding, make_recurrent
 from rnn_lightning.tasks.metrics import (
     MeanLoss,
     Outcomes,
@@ -47,7 +47,7 @@ class SequenceClassifier(SequenceTask):
     is told by the data. Two classes have one logit.
 
     Args:
-        cell: short name of the recurrent layer: rnn, lstm, gru, or an installed package's own.
+        cell: short name of the recurrent layer: rnn, lstm, gru, lstm_ln, mingru, or an installed package's own.
         hidden_size: features of each recurrent layer in each direction.
         num_layers: recurrent layers on top of each other.
         bidirectional: run each layer in both directions.
@@ -116,7 +116,8 @@ class SequenceClassifier(SequenceTask):
             ValueError: the data has a target for each step.
         """
         if facts.per_step:
-            raise ValueError("this data has a target for each step, not one for a sequence: LanguageModel learns it")
+            task = "SequenceTagger" if facts.labels else "LanguageModel"
+            raise ValueError(f"this data has a target for each step, not one for a sequence: {task} learns it")
         return {
             "vocab_size": None if facts.encoder is None else facts.encoder.vocab_size,
             "input_size": facts.input_size,
@@ -139,19 +140,9 @@ class SequenceClassifier(SequenceTask):
         modules: dict[str, nn.Module] = {}
         if vocab_size is not None:
             input_size = h["embedding_size"]
-            modules["embedding"] = TokenEmbedding(
-                vocab_size, input_size, h["embedding_dropout"], h["word_dropout"], h["freeze_vectors"]
-            )
+            modules["embedding"] = make_embedding(h, vocab_size)
         assert input_size is not None
-        recurrent = RecurrentStack(
-            layer_maker(h["cell"], h["cell_options"]),
-            input_size,
-            h["hidden_size"],
-            h["num_layers"],
-            h["bidirectional"],
-            h["layer_dropout"],
-            h["residual"],
-        )
+        recurrent = make_recurrent(h, input_size)
         pooling = Pooling(h["pooling"], recurrent.output_size, h["bidirectional"])
         head = make_head(pooling.output_size, num_classes if num_classes > 2 else 1, h["dropout"], h["batch_norm"])
         return {**modules, "recurrent": recurrent, "pooling": pooling, "head": head}
@@ -189,8 +180,7 @@ class SequenceClassifier(SequenceTask):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a training batch; its mean over the epoch is logged as train_loss."""
         loss = self.losses(self(batch.inputs, batch.lengths), _targets(batch)).mean()
-        # Summed by sequences over all batches and processes, and brought together once an epoch.
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.lengths), sync_dist=True)
+        self.add_train_loss(loss, len(batch.lengths))
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -227,7 +217,6 @@ class SequenceClassifier(SequenceTask):
             for index, probability in zip(classes.tolist(), highest.tolist(), strict=True)
         ]
 
-    @torch.inference_mode()
     def predict_text(self, texts: Sequence[str], batch_size: int = 64) -> list[Prediction] | list[Estimate]:
         """Predictions for raw texts, in their order.
 
@@ -238,22 +227,7 @@ class SequenceClassifier(SequenceTask):
         Raises:
             ValueError: the model was trained on features, not on text.
         """
-        if self.encoder is None:
-            raise ValueError("this model was trained on sequences of numbers: it reads no text")
-        if isinstance(texts, str):
-            raise ValueError("predict_text takes a list of texts, not a single one: write predict_text([text])")
-        was_training = self.training
-        self.eval()
-        # Texts of similar length together, as in training: less padding, and no other result.
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        found: dict[int, Any] = {}
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            batch = self.encoder.batch([texts[row] for row in rows])
-            logits = self(batch.inputs.to(self.device), batch.lengths.to(self.device))
-            found.update(zip(rows, self.predictions(logits), strict=True))
-        self.train(was_training)
-        return [found[index] for index in range(len(texts))]
+        return self._of_texts(texts, batch_size)
 
     def _evaluate(self, loss: MeanLoss, metrics: MetricCollection, batch: Batch, outcomes: Outcomes | None) -> None:
         logits = self(batch.inputs, batch.lengths)

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnn_lightning import IMDb, NextWord, SyntheticSequences, TextEncoder
+from rnn_lightning import IMDb, NextWord, Parity, SyntheticSequences, TextEncoder
 from rnn_lightning.baselines import Baseline, baselines, has_extra
 from rnn_lightning.baselines.linear import NBSVM, MeanFeatures
 from rnn_lightning.baselines.trigram import Trigram
-from rnn_lightning.batch import Facts, Ragged
+from rnn_lightning.batch import NO_LABEL, Facts, Ragged
 from rnn_lightning.data.base import SequenceData
 from rnn_lightning.intervals import binomial, of_mean
 from tests.baselines.helpers import features, texts
@@ -47,8 +47,9 @@ def _found(data: SequenceData) -> list[Baseline]:
             ["mse", "mae"],
         ),
         (NextWord(), ["unigram", "interpolated trigram"], ["perplexity"]),
+        (Parity(num_train=300, num_val=60, num_test=50), ["always odd"], ["accuracy"]),
     ],
-    ids=["two classes", "four classes", "regression", "next word"],
+    ids=["two classes", "four classes", "regression", "next word", "a class for each step"],
 )
 def test_each_kind_of_data_has_its_methods(data: SequenceData, names: list[str], scores: list[str]) -> None:
     found = _found(data)
@@ -79,6 +80,23 @@ def test_the_constant_answer_is_the_most_frequent_class_of_the_training_part() -
     constant, *_ = baselines(TWO, train, val, test)
     assert constant.name == "always positive"
     assert constant.scores == {"val_accuracy": (1 / 4, binomial(1, 4)), "test_accuracy": (2 / 3, binomial(2, 3))}
+
+
+def test_the_constant_answer_at_each_step_counts_steps_with_a_label() -> None:
+    def part(*targets: list[int]) -> Ragged:
+        flat = np.concatenate([np.array(sequence, np.int64) for sequence in targets])
+        offsets = np.cumsum([0, *map(len, targets)])
+        return Ragged(np.zeros((len(flat), 1), np.float32), offsets, flat)
+
+    none = NO_LABEL
+    train = part([none, 2, 2], [none] * 5, [0, 2, 1])
+    val, test = part([2, none], [0, 0, 0], []), part([none, none], [2, 2, none, 1], [2])
+    (constant,) = baselines(Facts(1, ("a", "b", "c"), per_step=True), train, val, test)
+    assert constant.name == "always c"
+    assert constant.scores["val_accuracy"].value == 1 / 4
+    assert constant.scores["val_accuracy"].interval == of_mean(np.array([1.0, 0.0]), np.array([1.0, 3.0]))
+    assert constant.scores["test_accuracy"].value == 3 / 4
+    assert constant.scores["test_accuracy"].interval == of_mean(np.array([2.0, 1.0]), np.array([3.0, 1.0]))
 
 
 def test_accuracies_are_counted_over_the_whole_part() -> None:

@@ -98,4 +98,4 @@ def test_each_verb_has_a_help_before_there_is_any_run(command: Command, verb: st
 def test_the_classes_a_section_can_have_are_explained(command: Command) -> None:
     result = command("fit", "--model.help", "SequenceClassifier")
     assert result.code == 0
-    assert "short name of the recurrent layer: rnn, lstm, gru" in " ".join(result.out.split())
+    assert "short name of the recurrent layer: rnn, lstm, gru, lstm_ln, mingru" in " ".join(result.out.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,18 @@ if __name__ == "__main__":
 """
 
 
+NEW_PAGES = """
+import resource
+
+def new_pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(min(new_pages() for _ in range(9)))
+"""
+
+
 @pytest.mark.parametrize(("wanted", "kept"), [("", False), ("keep", True)])
 def test_numbers_too_small_to_matter_are_zero_unless_they_are_to_be_kept(
     python: Command, monkeypatch: pytest.MonkeyPatch, wanted: str, kept: bool
@@ -57,6 +70,17 @@ def test_there_are_as_many_threads_as_cores_that_may_be_used(python: Command, mo
     assert python(one + SET_UP + threads).out == "1\n"
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert python(SET_UP + threads).out == "1\n"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's way to get memory is changed")
+@pytest.mark.parametrize("setting", ["", "MALLOC_ARENA_TEST"])
+def test_the_memory_of_a_tensor_is_used_again_unless_the_user_has_set_something(
+    python: Command, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    if setting:
+        monkeypatch.setenv(setting, "8")
+    shown = python(SET_UP + NEW_PAGES)
+    assert (int(shown.out) > 0) is bool(setting), shown.err
 
 
 def test_scipy_is_imported_by_whoever_uses_it_and_not_before(python: Command) -> None:

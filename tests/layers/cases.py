@@ -40,6 +40,11 @@ class Case:
     dtype: torch.dtype
     seed: int
 
+    @property
+    def tolerance(self) -> float:
+        # Over two features that are almost the same, normalisation multiplies rounding errors by up to 300.
+        return TOLERANCE[self.dtype] * (300 if self.cell.endswith("_ln") else 1)
+
     def stack(self) -> RecurrentStack:
         stack = RecurrentStack(
             CELLS[self.cell],
@@ -60,7 +65,7 @@ class Case:
         """A random state to begin with, where the stack takes one."""
         if self.bidirectional or not self.given_state:
             return None
-        num_states = 2 if self.cell == "lstm" else 1
+        num_states = CELLS[self.cell](1, 1).num_states
         shape = (self.num_layers, num_states, len(self.lengths), self.hidden_size)
         return tuple(tuple(layer) for layer in random(*shape, seed=self.seed + 2, dtype=self.dtype))
 
@@ -98,7 +103,7 @@ Call = Callable[[Tensor, Tensor | None, tuple | None], list[Tensor]]
 def assert_rows_equal_rows_alone(case: Case, module: nn.Module, call: Call) -> None:
     """Holds each row's results, and their gradients, to those of the row's valid steps as a batch of one."""
     x, lengths = case.batch()
-    state, tolerance = case.state(), TOLERANCE[case.dtype]
+    state, tolerance = case.state(), case.tolerance
     for row, length in enumerate(case.lengths):
         row_state = state and mapped(lambda tensor, row=row: tensor[row : row + 1], state)
         wanted, wanted_begin, wanted_parameters = _row_results(module, call, (x[[row], :length], None, row_state), 0)

@@ -9,17 +9,18 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from rnn_lightning.layers import GRU, LSTM, RNN, RecurrentLayer
+from rnn_lightning.layers import GRU, LSTM, RNN, LayerNormLSTM, MinGRU, RecurrentLayer
 from rnn_lightning.layers.padding import valid_steps
 
 Module = TypeVar("Module", bound=nn.Module)
 
-CELLS: dict[str, Callable[[int, int], RecurrentLayer]] = {
+IN_TORCH: dict[str, Callable[[int, int], RecurrentLayer]] = {
     "tanh": RNN,
     "relu": partial(RNN, nonlinearity="relu"),
     "lstm": LSTM,
     "gru": GRU,
 }
+CELLS = {**IN_TORCH, "lstm_ln": LayerNormLSTM, "mingru": MinGRU}
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 
 

@@ -17,6 +17,10 @@ def logistic(a: Array) -> Array:
     return 1.0 / (1.0 + np.exp(-a))
 
 
+def normalised(a: Array) -> Array:
+    return (a - a.mean()) / np.sqrt(a.var() + 1e-5)
+
+
 def relu(a: Array) -> Array:
     return np.maximum(a, 0.0)
 
@@ -61,5 +65,34 @@ def gru(x: Array, state: tuple[Array], weights: dict[str, Array]) -> tuple[Array
         z = logistic(w_z @ x_t + u_z @ h + b_z)
         n = np.tanh(w_n @ x_t + b_n + r * (u_n @ h + weights["bias_candidate"]))
         h = (1.0 - z) * n + z * h
+        outputs[t] = h
+    return outputs, (h,)
+
+
+def lstm_ln(x: Array, state: tuple[Array, Array], weights: dict[str, Array]) -> tuple[Array, tuple[Array, Array]]:
+    """Each gate normalised by itself."""
+    h, c = state
+    gates = [np.split(weights[name], 4) for name in ("weight_input", "gain_input", "weight_hidden", "gain_hidden")]
+    outputs = np.zeros((len(x), len(h)))
+    for t, x_t in enumerate(x):
+        i, f, o, g = (
+            gain_w * normalised(w @ x_t) + gain_u * normalised(u @ h) + b
+            for w, gain_w, u, gain_u, b in zip(*gates, np.split(weights["bias"], 4), strict=True)
+        )
+        c = logistic(f) * c + logistic(i) * np.tanh(g)
+        h = logistic(o) * np.tanh(weights["gain_memory"] * normalised(c) + weights["bias_memory"])
+        outputs[t] = h
+    return outputs, (h, c)
+
+
+def mingru(x: Array, state: tuple[Array], weights: dict[str, Array]) -> tuple[Array, tuple[Array]]:
+    """Here the update gate z is the share of the new candidate."""
+    (h,) = state
+    w_z, w_h = np.split(weights["weight_input"], 2)
+    b_z, b_h = np.split(weights["bias"], 2)
+    outputs = np.zeros((len(x), len(h)))
+    for t, x_t in enumerate(x):
+        z = logistic(w_z @ x_t + b_z)
+        h = (1.0 - z) * h + z * (w_h @ x_t + b_h)
         outputs[t] = h
     return outputs, (h,)

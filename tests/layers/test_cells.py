@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from rnn_lightning.layers import GRU, LSTM, RNN, make_head
+from rnn_lightning.layers import GRU, LSTM, RNN, LayerNormLSTM, MinGRU, make_head
 from rnn_lightning.layers.init import orthogonal_blocks_
 from tests.layers import reference
 from tests.layers.helpers import CELLS, assert_close, random, randomised
@@ -19,6 +19,8 @@ IN_NUMPY = {
     "relu": partial(reference.rnn, activation=reference.relu),
     "lstm": reference.lstm,
     "gru": reference.gru,
+    "lstm_ln": reference.lstm_ln,
+    "mingru": reference.mingru,
 }
 
 
@@ -75,13 +77,15 @@ def test_gradient_agrees_with_finite_differences(cell: str) -> None:
         # The reset gate multiplies the recurrent part after its matrix product, bias included: that bias merges with
         # no other, so the candidate has two.
         (GRU(3, 8), 3 * (24 + 64 + 8) + 8),
+        (LayerNormLSTM(3, 8), 4 * (24 + 64 + 8) + 2 * 32 + 2 * 8),
+        (MinGRU(3, 8), 2 * (24 + 8)),
     ],
 )
 def test_there_are_as_many_parameters_as_the_equations_say(module: nn.Module, count: int) -> None:
     assert sum(parameter.numel() for parameter in module.parameters()) == count
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "mingru"])
 def test_each_recurrent_block_is_orthogonal_by_itself(cell: str) -> None:
     for block in CELLS[cell](3, 16).double().weight_hidden.split(16):
         assert_close([block @ block.T], [torch.eye(16, dtype=torch.float64)], 1e-6)
@@ -102,10 +106,10 @@ def test_each_input_block_fills_the_bounds_of_xavier(cell: str) -> None:
         assert 0.95 * bound < block.abs().max() <= bound
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "mingru"])
 def test_biases_are_zero_but_the_forget_gates_which_is_one_in_total(cell: str) -> None:
     layer = CELLS[cell](3, 4)
-    biases = {name: parameter.tolist() for name, parameter in layer.named_parameters() if parameter.dim() == 1}
+    biases = {name: parameter.tolist() for name, parameter in layer.named_parameters() if name.startswith("bias")}
     assert (
         biases
         == {
@@ -113,8 +117,26 @@ def test_biases_are_zero_but_the_forget_gates_which_is_one_in_total(cell: str) -
             "relu": {"bias": [0.0] * 4},
             "lstm": {"bias": [0.0] * 4 + [1.0] * 4 + [0.0] * 8},
             "gru": {"bias": [0.0] * 12, "bias_candidate": [0.0] * 4},
+            "lstm_ln": {"bias": [0.0] * 4 + [1.0] * 4 + [0.0] * 8, "bias_memory": [0.0] * 4},
         }[cell]
     )
+
+
+def test_normalisation_begins_without_an_effect_of_its_own() -> None:
+    gains = {name: gain for name, gain in LayerNormLSTM(3, 4).named_parameters() if name.startswith("gain")}
+    assert set(gains) == {"gain_input", "gain_hidden", "gain_memory"}
+    assert all(gain.eq(1.0).all() for gain in gains.values())
+
+
+def test_mingru_begins_with_memories_of_two_to_sixty_steps() -> None:
+    update, candidate = MinGRU(3, 1000).bias.chunk(2)
+    memory = 1 / torch.sigmoid(update)
+    assert memory.min() < 3.0
+    assert memory.max() > 59.0
+    assert memory.ge(1.999).all()
+    assert memory.le(60.001).all()
+    assert memory.mean().sub(31.0).abs() < 2.0
+    assert not candidate.any()
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rnn_lightning.layers import GRU, LSTM, RNN, RecurrentLayer
+from rnn_lightning.layers import GRU, LSTM, RNN, LayerNormLSTM, MinGRU, RecurrentLayer
 from rnn_lightning.layers.padding import valid_steps, zero_padding
 from rnn_lightning.testing import check_layer
 
@@ -54,6 +54,8 @@ class Rotation(RecurrentLayer):
         (RNN, {"nonlinearity": "relu"}),
         (LSTM, {}),
         (GRU, {}),
+        (LayerNormLSTM, {}),
+        (MinGRU, {}),
         (LeakyMemory, {}),
         (LeakyMemory, {"leak": 0.5}),
         (Rotation, {}),

@@ -37,7 +37,7 @@ def test_length_zero_gives_zeros_and_leaves_the_state_as_it_was(cell: str, num_s
     assert all(torch.equal(after, before) for after, before in zip(final, state, strict=True))
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "mingru"])
 def test_gradient_of_the_final_state_is_finite_and_right_through_heavy_padding(cell: str) -> None:
     layer = randomised(CELLS[cell](3, 4), dtype=torch.float32)
     # A recurrence that grows: relu without a hold on padding would reach infinity there, and its gradient NaN.

@@ -14,7 +14,6 @@ from rnn_lightning.layers import GRU, LSTM, RNN, Bidirectional, RecurrentStack
 from tests.layers.cases import ONE_DIRECTION, Case, leaves
 from tests.layers.helpers import (
     CELLS,
-    TOLERANCE,
     assert_close,
     flat,
     gradients,
@@ -38,7 +37,7 @@ def assert_same(case: Case, stack: RecurrentStack, x: Tensor, way: Way, referenc
         return [output], flat(final), gradients(projection([output, *flat(final)]), sources)
 
     for found, wanted in zip(run(way), run(reference), strict=True):
-        assert_close(found, wanted, TOLERANCE[case.dtype])
+        assert_close(found, wanted, case.tolerance)
 
 
 @given(ONE_DIRECTION, st.integers(0, 9))

@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rnn_lightning.layers import RecurrentLayer, RecurrentStack
 from tests.layers.helpers import (
-    CELLS,
+    IN_TORCH,
     TOLERANCE,
     assert_close,
     flat,
@@ -76,11 +76,11 @@ def per_layer(cell: str, state: tuple | Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("num_layers", [1, 2])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", IN_TORCH)
 def test_stack_agrees_with_torch_on_packed_sequences(
     cell: str, num_layers: int, bidirectional: bool, dtype: torch.dtype
 ) -> None:
-    stack = randomised(RecurrentStack(CELLS[cell], D, H, num_layers, bidirectional), dtype=dtype)
+    stack = randomised(RecurrentStack(IN_TORCH[cell], D, H, num_layers, bidirectional), dtype=dtype)
     module = torch_module(cell, stack, dtype)
     x, torch_x = (random(B, T, D, seed=1, dtype=dtype).requires_grad_() for _ in range(2))
 
@@ -101,9 +101,9 @@ def test_stack_agrees_with_torch_on_packed_sequences(
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("num_layers", [1, 2])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", IN_TORCH)
 def test_stack_agrees_with_torch_from_a_given_state(cell: str, num_layers: int, dtype: torch.dtype) -> None:
-    stack = randomised(RecurrentStack(CELLS[cell], D, H, num_layers), dtype=dtype)
+    stack = randomised(RecurrentStack(IN_TORCH[cell], D, H, num_layers), dtype=dtype)
     module = torch_module(cell, stack, dtype)
     x = random(B, T, D, seed=1, dtype=dtype)
     kinds = [

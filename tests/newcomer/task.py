@@ -29,7 +29,7 @@ class NextFeatures(SequenceTask):
     """Foretells the features of each step but the first.
 
     Args:
-        cell: short name of the recurrent layer: rnn, lstm, gru, or an installed package's own.
+        cell: short name of the recurrent layer: rnn, lstm, gru, lstm_ln, mingru, or an installed package's own.
         hidden_size: features of the recurrent layer.
         input_size: features of a step; filled in from the data.
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from rnn_lightning import Facts, LanguageModel, SequenceClassifier, TextEncoder
+from rnn_lightning import Facts, LanguageModel, SequenceClassifier, SequenceTagger, TextEncoder
 from rnn_lightning.batch import PAD, Batch
 
 Task = TypeVar("Task", bound=pl.LightningModule)
@@ -42,6 +42,19 @@ def language_model(facts: Facts = LETTER_FACTS, **options: Any) -> LanguageModel
     for parameter in model.parameters():
         parameter.data.normal_()
     model.embedding.vectors.weight.data[PAD] = 0.0
+    model.is_trained = True  # as good as any other weights here
+    return model.eval()
+
+
+def tagger(facts: Facts, **options: Any) -> SequenceTagger:
+    """A model of steps with weights large enough to be sure of something, in eval mode."""
+    torch.manual_seed(0)
+    model = SequenceTagger(**{"hidden_size": 4, "embedding_size": 5, **options})
+    model.adopt(facts)
+    for parameter in model.parameters():
+        parameter.data.normal_()
+    if facts.encoder is not None:
+        model.embedding.vectors.weight.data[PAD] = 0.0
     model.is_trained = True  # as good as any other weights here
     return model.eval()
 
