@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +14,7 @@ from torch.utils.data import DataLoader
 from rnn_lightning.batch import UNKNOWN, Batch, Facts, pad_ragged
 from rnn_lightning.data import text_file
 from rnn_lightning.data.base import SequenceData, Sequences, at_least
-from rnn_lightning.data.sampler import LengthBucketSampler
+from rnn_lightning.data.sampler import MANY, LengthBucketSampler, ManySampler
 from rnn_lightning.text import CJK_RUN, SPECIAL_TOKENS, TextEncoder, Unit, most_frequent, remap
 
 SENTENCE = "我 喜欢 学习 深度 学习"
@@ -24,8 +23,8 @@ _SHORT = 100
 """A text of fewer tokens is not divided: its training, validation and test parts are all of it."""
 _LONGEST_WORD = 4
 """Where runs of CJK characters are longer than this on average, nobody has put spaces between the words."""
-_MANY = 1 << 18
-"""More windows than this are put in order a part at a time, and as many tokens are counted so."""
+_AT_ONCE = 1 << 18
+"""Tokens that are counted together."""
 _log = logging.getLogger("rnn_lightning")
 
 _NAMES: dict[Unit, str] = {"word": "words", "spaced_word": "words", "character": "characters"}
@@ -162,14 +161,14 @@ class NextWord(SequenceData):
         return "word" if runs and sum(map(len, runs)) > _LONGEST_WORD * len(runs) else "spaced_word"
 
     def _loader(self, sequences: Sequences, sampler: LengthBucketSampler | None) -> DataLoader[Batch]:
-        if sampler is not None and len(sequences) > _MANY:
-            sampler = _ManyWindows(sampler.lengths, sampler.batch_size, sampler.shuffle, sampler.seed)
+        if sampler is not None and len(sequences) > MANY:
+            sampler = ManySampler(sampler.lengths, sampler.batch_size, sampler.shuffle, sampler.seed)
         return super()._loader(sequences, sampler)
 
 
 def _counts(ids: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
     """How often each id below `size` occurs."""
-    counts, part = np.zeros(size, np.int64), max(_MANY, size)
+    counts, part = np.zeros(size, np.int64), max(_AT_ONCE, size)
     for start in range(0, len(ids), part):
         counts += np.bincount(ids[start : start + part], minlength=size)
     return counts
@@ -203,23 +202,3 @@ class _Windows(Sequences):
         targets, _ = pad_ragged(self.tokens, starts + 1, sizes)
         new = self.new_ids  # padding stays padding
         return Batch(torch.from_numpy(new[inputs]), torch.from_numpy(lengths), torch.from_numpy(new[targets]))
-
-
-class _ManyWindows(LengthBucketSampler):
-    """Orders so many windows that a list of them all would fill the memory: they are as good as of one length.
-
-    Shuffled, each part of the order takes windows from all over the text.
-    """
-
-    def __iter__(self) -> Iterator[int]:
-        random = np.random.default_rng((self.seed, self.epoch))
-        count, size, block = len(self.lengths), self._global_size(), self.batch_size * self.num_replicas
-        first, stride = int(random.integers(count)), round(0.618 * count)
-        while math.gcd(stride, count) > 1:  # else some windows would come twice and others never
-            stride += 1
-        part = max(_MANY // block, 1) * block
-        for start in range(0, size, part):
-            order = np.arange(start, min(start + part, size))
-            if self.shuffle:
-                order = random.permutation((first + stride * order) % count)
-            yield from self._own_part(order).tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import torch.distributed
 from torch.utils.data import DistributedSampler
 
+MANY = 1 << 18
+"""More sequences than this are put in order a part at a time."""
 _NOISE = 0.05
 """Share by which a length is blurred before sorting, so that an epoch's batches differ from the last one's."""
 
@@ -60,3 +63,23 @@ class LengthBucketSampler(DistributedSampler[int]):
 
     def _own_part(self, order: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return order[self.rank :: self.num_replicas]
+
+
+class ManySampler(LengthBucketSampler):
+    """For sequences so many that a list of them all would fill the memory; they are taken to be of one length.
+
+    They are put in order a part at a time. Shuffled, each part of the order takes sequences from all over the data.
+    """
+
+    def __iter__(self) -> Iterator[int]:
+        random = np.random.default_rng((self.seed, self.epoch))
+        count, size, block = len(self.lengths), self._global_size(), self.batch_size * self.num_replicas
+        first, stride = int(random.integers(count)), round(0.618 * count)
+        while math.gcd(stride, count) > 1:  # else some would come twice and others never
+            stride += 1
+        part = max(MANY // block, 1) * block
+        for start in range(0, size, part):
+            order = np.arange(start, min(start + part, size))
+            if self.shuffle:
+                order = random.permutation((first + stride * order) % count)
+            yield from self._own_part(order).tolist()

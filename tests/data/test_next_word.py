@@ -21,7 +21,8 @@ from rnn_lightning import text as text_module
 from rnn_lightning.batch import PAD, UNKNOWN, Batch
 from rnn_lightning.data import next_word, text_file
 from rnn_lightning.data.base import Sequences
-from rnn_lightning.data.next_word import _ManyWindows, _Windows
+from rnn_lightning.data.next_word import _Windows
+from rnn_lightning.data.sampler import ManySampler
 from rnn_lightning.text import lexicon
 from tests.tasks.helpers import silent_trainer
 from tests.test_text import TEXTS
@@ -319,52 +320,10 @@ def test_words_of_a_million_letters_are_told(tmp_path: Path, caplog: pytest.LogC
     assert _read(data)[98:101] == ["so", "it", "<unk>"]
 
 
-@given(st.integers(1, 500), st.integers(1, 4), st.integers(1, 5), st.integers(1, 60), st.booleans(), st.integers(0, 3))
-def test_an_order_of_very_many_windows_has_each_of_them(
-    count: int, batch_size: int, world: int, many: int, shuffle: bool, epoch: int
-) -> None:
-    """Training: as many for each process, a few of them twice. Otherwise each exactly once."""
-    orders = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(next_word, "_MANY", many)
-        for rank in range(world):
-            sampler = _ManyWindows(np.full(count, 9, np.uint8), batch_size, shuffle)
-            sampler.num_replicas, sampler.rank = world, rank
-            sampler.num_samples = -(-count // world)
-            sampler.total_size = sampler.num_samples * world
-            sampler.set_epoch(epoch)
-            orders.append(list(sampler))
-            assert len(orders[-1]) == len(sampler)
-    together = sorted(index for order in orders for index in order)
-    assert set(together) == set(range(count))
-    if shuffle:
-        assert len({len(order) for order in orders}) == 1
-        assert len(together) < count + world
-    else:
-        assert len(together) == count
-
-
-def test_each_epoch_of_very_many_windows_has_another_order_from_all_over_the_text(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(next_word, "_MANY", 100)
-    orders = []
-    for seed, epoch in ((0, 0), (0, 1), (1, 0), (0, 0)):
-        sampler = _ManyWindows(np.full(1003, 9, np.uint8), 10, True, seed)
-        sampler.set_epoch(epoch)
-        orders.append(list(sampler))
-    assert orders[0] == orders[3]
-    assert len({tuple(order) for order in orders}) == 3
-    for order in orders:
-        for start in range(0, 1000, 100):
-            assert np.diff(sorted(order[start : start + 100])).max() < 30
-        assert order[:100] != sorted(order[:100])
-
-
 def test_very_many_windows_are_ordered_so_by_the_loaders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next_word, "_MANY", 20)
+    monkeypatch.setattr(next_word, "MANY", 20)
     data = _ready(tmp_path / "text", "a b c d e f " * 200, num_steps=10, batch_size=3)
     for part, many in (("train", True), ("val", False), ("test", False)):
         loader = getattr(data, f"{part}_dataloader")()
-        assert isinstance(loader.sampler, _ManyWindows) == many
+        assert isinstance(loader.sampler, ManySampler) == many
         assert sum(len(batch.inputs) for batch in loader) == len(getattr(data, part))

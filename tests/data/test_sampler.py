@@ -8,14 +8,22 @@ import torch.distributed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnn_lightning.data.sampler import LengthBucketSampler
+from rnn_lightning.data import sampler as sampler_module
+from rnn_lightning.data.sampler import LengthBucketSampler, ManySampler
 
 _SIZES = st.integers(1, 60)
 _WORLDS = st.integers(1, 4)
+_KINDS = st.sampled_from([LengthBucketSampler, ManySampler])
 
 
 def _samplers(
-    lengths: np.ndarray, batch_size: int, shuffle: bool, world: int, seed: int = 0, epoch: int = 0
+    lengths: np.ndarray,
+    batch_size: int,
+    shuffle: bool,
+    world: int,
+    seed: int = 0,
+    epoch: int = 0,
+    kind: type[LengthBucketSampler] = LengthBucketSampler,
 ) -> list[LengthBucketSampler]:
     """The sampler of each process."""
     samplers = []
@@ -26,30 +34,38 @@ def _samplers(
             get_world_size=lambda: world,
             get_rank=lambda rank=rank: rank,
         ):
-            sampler = LengthBucketSampler(lengths, batch_size, shuffle, seed)
+            sampler = kind(lengths, batch_size, shuffle, seed)
         sampler.set_epoch(epoch)
         samplers.append(sampler)
     return samplers
+
+
+def _orders(samplers: list[LengthBucketSampler], many: int) -> list[list[int]]:
+    """What each sampler gives, where so many sequences are put in order together."""
+    with mock.patch.object(sampler_module, "MANY", many):
+        return [list(sampler) for sampler in samplers]
 
 
 def _lengths(size: int) -> np.ndarray:
     return np.random.default_rng(size).integers(0, 400, size)
 
 
-@given(_SIZES, st.integers(1, 9), _WORLDS)
-def test_evaluation_sees_each_index_exactly_once(size: int, batch_size: int, world: int) -> None:
-    samplers = _samplers(_lengths(size), batch_size, False, world)
-    parts = [list(sampler) for sampler in samplers]
+@given(_SIZES, st.integers(1, 9), _WORLDS, _KINDS, _SIZES)
+def test_evaluation_sees_each_index_exactly_once(
+    size: int, batch_size: int, world: int, kind: type[LengthBucketSampler], many: int
+) -> None:
+    samplers = _samplers(_lengths(size), batch_size, False, world, kind=kind)
+    parts = _orders(samplers, many)
     assert sorted(index for part in parts for index in part) == list(range(size))
     assert [len(part) for part in parts] == [len(sampler) for sampler in samplers]
 
 
-@given(_SIZES, st.integers(1, 9), _WORLDS, st.integers(0, 5))
+@given(_SIZES, st.integers(1, 9), _WORLDS, st.integers(0, 5), _KINDS, _SIZES)
 def test_training_sees_each_index_equally_often_in_every_process(
-    size: int, batch_size: int, world: int, epoch: int
+    size: int, batch_size: int, world: int, epoch: int, kind: type[LengthBucketSampler], many: int
 ) -> None:
-    samplers = _samplers(_lengths(size), batch_size, True, world, epoch=epoch)
-    parts = [list(sampler) for sampler in samplers]
+    samplers = _samplers(_lengths(size), batch_size, True, world, epoch=epoch, kind=kind)
+    parts = _orders(samplers, many)
     assert {len(part) for part in parts} == {-(-size // world)} == {len(sampler) for sampler in samplers}
     counts = np.bincount([index for part in parts for index in part], minlength=size)
     assert counts.min() >= 1
@@ -109,3 +125,17 @@ def test_without_processes_it_is_alone() -> None:
     sampler = LengthBucketSampler(_lengths(10), 4, True)
     assert (sampler.num_replicas, sampler.rank) == (1, 0)
     assert sorted(sampler) == list(range(10))
+
+
+@pytest.mark.parametrize("world", [1, 3])
+def test_very_many_sequences_come_from_all_over_the_data_in_another_order_each_epoch(world: int) -> None:
+    orders = []
+    for seed, epoch in ((0, 0), (0, 1), (1, 0), (0, 0)):
+        parts = _orders(_samplers(np.full(3000, 9), 10, True, world, seed, epoch, ManySampler), 300)
+        orders.append(np.stack(parts, 1).ravel().tolist())
+    assert orders[0] == orders[3]
+    assert len({tuple(order) for order in orders}) == 3
+    for order in orders:
+        for start in range(0, 3000, 300):
+            assert np.diff(sorted(order[start : start + 300])).max() < 30
+        assert order[:300] != sorted(order[:300])
