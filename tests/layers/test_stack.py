@@ -177,7 +177,7 @@ def test_dropout_stands_between_layers_only(bidirectional: bool) -> None:
 @pytest.mark.parametrize("way", ["whole", "step"])
 def test_dropout_acts_in_training_and_not_in_evaluation(way: str) -> None:
     stack = randomised(RecurrentStack(GRU, 3, 8, num_layers=2, dropout=0.5))
-    plain = RecurrentStack(GRU, 3, 8, num_layers=2).double()
+    plain = RecurrentStack(GRU, 3, 8, num_layers=2).double().eval()
     plain.load_state_dict(stack.state_dict())
     x = random(4, 10, 3)
 
