@@ -16,6 +16,7 @@ VERBS = {
     "predict": "predict raw text, or the test part where the data has no text",
     "generate": "go on with a text, by a language model",
     "baseline": "what methods without a network reach on the same data",
+    "compare": "train several models on several tasks, with several seeds, and draw up a table",
 }
 
 USAGE = f"""\
@@ -92,6 +93,10 @@ def _run(verb: str, options: list[str]) -> int:
         from rnn_lightning.cli.baseline import baseline
 
         return baseline(options)
+    if verb == "compare":
+        from rnn_lightning.cli.compare import compare
+
+        return compare(options)
     from rnn_lightning.cli.score import score
 
     return score(verb, options)

@@ -112,7 +112,7 @@ def _newest(verb: str, sections: list[dict[str, Any]], model_class: str | None) 
         kind = "-".join(word for word in (architecture, task) if word)
         config = "next_word.yaml" if model_class == "LanguageModel" else "lstm.yaml"
         raise UserError(
-            f"no {kind + ' ' if kind else ''}run under {runs.ROOT}/ to {verb}; train one first "
+            f"no {kind + ' ' if kind else ''}run under {runs.root()}/ to {verb}; train one first "
             f"(rnn-lightning fit --config {config}) or name a checkpoint (--ckpt_path FILE)"
         )
     return run

@@ -20,11 +20,16 @@ def report(error: BaseException) -> int:
 
     A mistake gets a line; a fault of the program's, or of a plugin's, is raised again with its traceback.
     """
-    mistake = next((cause for cause in _causes(error) if _is_mistake(cause)), None)
+    mistake = mistake_in(error)
     if mistake is None:
         raise error
     print(f"rnn-lightning: {mistake}", file=sys.stderr)
     return EXIT_MISTAKE
+
+
+def mistake_in(error: BaseException) -> BaseException | None:
+    """The user's mistake that an error was raised from; None where it is a fault of another kind."""
+    return next((cause for cause in _causes(error) if _is_mistake(cause)), None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -113,7 +113,7 @@ def _train(command: FitCommand, trainer: Trainer, steps_before: int) -> None:
 def trainer_in(run: Path, command: FitCommand) -> Trainer:
     """The Trainer, with everything that it writes inside the run folder."""
     logger = command.config_init.trainer.logger
-    own = CSVLogger(str(runs.ROOT), name=run.parent.name, version=run.name)
+    own = CSVLogger(str(runs.root()), name=run.parent.name, version=run.name)
     further = [] if logger in (None, True) else logger if isinstance(logger, list) else [logger]
     return command.instantiate_trainer(
         default_root_dir=str(run),
@@ -155,7 +155,7 @@ def _run_folder(name: str) -> Iterator[Path]:
     if "LOCAL_RANK" in os.environ and _RUN in os.environ:
         yield Path(os.environ[_RUN])
         return
-    run = runs.create(name) if _is_first() else runs.ROOT / name / "elsewhere"
+    run = runs.create(name) if _is_first() else runs.root() / name / "elsewhere"
     os.environ[_RUN] = str(run)
     mistaken = False
     try:
@@ -168,7 +168,7 @@ def _run_folder(name: str) -> Iterator[Path]:
         nothing = not (run / "checkpoints").is_dir() and (mistaken or not (run / "metrics.csv").is_file())
         if nothing and _is_first():
             shutil.rmtree(run, ignore_errors=True)
-            for folder in (run.parent, runs.ROOT):
+            for folder in (run.parent, runs.root()):
                 with suppress(OSError):  # another run stands in it
                     folder.rmdir()
 
