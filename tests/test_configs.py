@@ -93,7 +93,7 @@ def test_the_base_lies_under_everything() -> None:
 
 @pytest.mark.parametrize("name", configs.shipped())
 def test_a_config_is_understood_by_the_command(name: str, workplace: Path) -> None:
-    words = ["--config", str(configs.resolve("base.yaml")), "--config", str(configs.resolve(name))]
+    words = ["--config", str(configs.base()), "--config", str(configs.resolve(name))]
     command = FitCommand("fit", words)
     given = _read(name)
     for section in ("model", "data", "optimizer", "lr_scheduler"):

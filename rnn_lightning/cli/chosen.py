@@ -120,6 +120,6 @@ def _newest(verb: str, sections: list[dict[str, Any]], model_class: str | None) 
 
 def _defaults(run: Path | None) -> dict[str, Any]:
     """The shipped settings of the Trainer, and the data that the run recorded."""
-    base = configs.read(configs.resolve("base.yaml"))
+    base = configs.read(configs.base())
     defaults = {"trainer": base["trainer"], "seed_everything": base["seed_everything"]}
     return defaults if run is None else {**defaults, "data": runs.recorded(run)["data"]}

@@ -195,7 +195,7 @@ def _check(training: Training) -> None:
         UserError: fit would refuse these words.
     """
     try:
-        FitCommand("fit", ["--config", str(configs.resolve("base.yaml")), *training.words])
+        FitCommand("fit", ["--config", str(configs.base()), *training.words])
     except Exception as error:
         mistake = mistake_in(error)
         if mistake is None:

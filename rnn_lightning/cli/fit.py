@@ -39,7 +39,7 @@ def fit(options: list[str]) -> int:
     Returns:
         The exit code.
     """
-    command = FitCommand("fit", ["--config", str(configs.resolve("base.yaml")), *options])
+    command = FitCommand("fit", ["--config", str(configs.base()), *options])
     _check_intervals(command)
     steps_before = _steps_before(command)
     architecture = runs.architecture(command.config.model.as_dict())
