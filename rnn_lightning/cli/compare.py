@@ -28,7 +28,7 @@ _LISTS = {"--rows": "what is compared", "--columns": "what it is compared on"}
 _OPTIONS = {
     "--seeds": "trainings of each row on each column, with the seeds 1, 2, ...; 3 by default",
     "--jobs": "trainings that run side by side, each with its share of the cores; 1 by default",
-    "--metric": "measurement of the test that the table shows, such as test_f1; accuracy, perplexity or mse by default",
+    "--metric": "measurement that the table shows, such as val_accuracy; by default test_accuracy, perplexity or mse",
     "--output": "folder for the runs, the table and its picture; comparison by default. What it holds is not run again",
 }
 _USAGE = f"""\
@@ -44,9 +44,11 @@ row and a column is trained and tested once for each seed. A comparison that was
 
 All other options are those of fit and hold for every training.
 """
-_FIT_AND_TEST = (
-    "import sys; from rnn_lightning.cli import main; sys.exit(main(['fit', *sys.argv[1:]]) or main(['test']))"
-)
+_TRAIN_AND_SCORE = """
+import sys
+from rnn_lightning.cli import main
+sys.exit(main(["fit", *sys.argv[1:]]) or main(["validate"]) or main(["test"]))
+"""
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,7 @@ def _pool(jobs: int) -> Iterator[tuple[ThreadPoolExecutor, set[subprocess.Popen[
 
 
 def _run(training: Training, output: Path, jobs: int, running: set[subprocess.Popen[bytes]]) -> Result | None:
-    """Trains and tests in a process of its own; None where that fails."""
+    """Trains and scores in a process of its own; None where that fails."""
     folder = training.folder(output)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -246,23 +248,25 @@ def _run(training: Training, output: Path, jobs: int, running: set[subprocess.Po
     environment = {**threads, **os.environ, runs.ROOT_VARIABLE: str(folder)}
     start = time.monotonic()
     with (folder / "log.txt").open("wb") as log:
-        words = [sys.executable, "-c", _FIT_AND_TEST, *training.words]
+        words = [sys.executable, "-c", _TRAIN_AND_SCORE, *training.words]
         process = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         running.add(process)
         code = process.wait()
         running.discard(process)
     if code != 0:
         return None
-    (path,) = folder.glob("*/*/test/metrics.json")
-    measured: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    found: dict[str, Any] = {}
+    for part in ("validate", "test"):
+        (path,) = folder.glob(f"*/*/{part}/metrics.json")
+        found |= json.loads(path.read_text("utf-8"))
     result = Result(
         training.row.name,
         training.column.name,
         training.seed,
         round(time.monotonic() - start, 1),
-        measured["parameters"],
-        {name: value for name, value in measured.items() if name.startswith("test_")},
-        {f"test_{name}": value for name, value in measured.get("chance_level", {}).items()},
+        found["parameters"],
+        {name: value for name, value in found.items() if name.startswith(("val_", "test_"))},
+        {f"{part}_{name}": value for name, value in found["chance_level"].items() for part in ("val", "test")},
     )
     write_result(folder, training.words, result)
     return result

@@ -59,7 +59,9 @@ def test_every_row_is_trained_on_every_column(command: Command) -> None:
     assert _is_png("comparison/table.png", 5_000)
     assert {path.name for path in Path().iterdir()} == {"comparison"}
     assert _table(command(*words, "--metric=test_loss").out)[0] == ["", "sum, test_loss", "first and last, test_loss"]
-    one_mistake(command(*words, "--metric=test_mea"), "'test_mea', which sum does not measure", "test_mae, test_mse;")
+    one_mistake(
+        command(*words, "--metric=test_mea"), "'test_mea', which sum does not measure", "val_mae, ", "test_mae, "
+    )
 
 
 def test_what_was_trained_is_not_trained_again_unless_its_options_changed(command: Command) -> None:
