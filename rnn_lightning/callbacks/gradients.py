@@ -76,18 +76,14 @@ class GradientProbe(Callback):
         """Begins anew, and says which layers are left out."""
         if not hasattr(pl_module, "end_losses"):
             name = type(pl_module).__name__
-            raise ValueError(
-                f"GradientProbe wants a task that says its losses at the end (end_losses); {name} does not"
-            )
+            raise ValueError(f"GradientProbe wants a task that says its losses at the end, end_losses; {name} does not")
         folder = trainer.log_dir  # asks all processes
         self._folder = None if folder is None or trainer.fast_dev_run else Path(folder)  # type: ignore[attr-defined]
         self._batch, self._recorded, self._norm_before = None, None, None
         self._rows = {name: [] for name in _TABLES}
         left_out = {type(layer).__name__ for layer in recurrent_layers(pl_module).values() if not layer.state_names}
         for name in sorted(left_out):
-            say(
-                f"GradientProbe leaves out {name}: it carries no state whose gradient could be followed from step to step"
-            )
+            say(f"GradientProbe leaves out {name}: it carries no state on, so that no gradient goes through one")
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         """Records, where it is time for it."""
