@@ -70,8 +70,9 @@ def gradients(runs: Mapping[str, Path]) -> Drawn:
     _panel(right, found, max, "after training")
     left.set_ylabel("norm of the gradient at the state", color=_INK)
     left.set_yscale("log")
-    bottom, top = left.get_ylim()
-    left.set_ylim(max(bottom, top * 10.0**-_DECADES), top)
+    drawn = [y for axes in (left, right) for line in axes.lines for y in line.get_ydata() if math.isfinite(y)]
+    if drawn:
+        left.set_ylim(max(min(drawn) / 3, max(drawn) * 10.0**-_DECADES), max(drawn) * 3)
     states = {state for records in found.values() for curves in records.values() for _, _, state in curves}
     kinds = [(what, _STYLES[state]) for state, what in _STATES.items() if state in states]
     _legend(figure, names, kinds)
