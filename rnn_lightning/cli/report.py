@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import sys
 from collections import Counter
@@ -43,8 +44,8 @@ def report(options: list[str]) -> int:
 
     chosen = labelled([runs.find(name, scored=False) for name in dict.fromkeys(names)] or [_newest()])
     folder = Path(output) if output else next(iter(chosen.values())) if len(chosen) == 1 else Path("report")
-    for name, draw in (("learning.png", curves.learning), ("gradients.png", curves.gradients)):
-        figure, missing = draw(chosen)
+    drawn = {"learning.png": curves.learning(chosen), "gradients.png": curves.gradients(chosen)}
+    for name, (figure, missing) in drawn.items():
         for line in missing:
             print(line, file=sys.stderr)
         if figure is not None:
@@ -101,12 +102,12 @@ def _newest() -> Path:
 
 def _save(figure: Any, path: Path) -> None:
     """Writes a picture as a whole, or not at all."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=150)
     unfinished = path.with_name(f"{path.name}.unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(unfinished, format="png", dpi=150)
+        unfinished.write_bytes(picture.getvalue())
         os.replace(unfinished, path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
