@@ -110,6 +110,8 @@ def _records(path: Path) -> dict[int, Curves]:
     found: dict[int, Curves] = defaultdict(lambda: defaultdict(list))
     try:
         for row in _rows(path):
+            if row["state"] not in _STYLES:
+                raise ValueError
             found[int(row["step"])][row["layer"], row["direction"], row["state"]].append(float(row["norm"]))
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is damaged: it is not what GradientProbe writes") from error
