@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rnn_lightning.cli.errors import UserError, report
+from rnn_lightning.cli import errors
+from rnn_lightning.cli.errors import UserError
 from rnn_lightning.registry import did_you_mean
 
 VERBS = {
@@ -17,6 +18,7 @@ VERBS = {
     "generate": "go on with a text, by a language model",
     "baseline": "what methods without a network reach on the same data",
     "compare": "train several models on several tasks, with several seeds, and draw up a table",
+    "report": "draw what runs recorded: learning curves, gradients",
 }
 
 USAGE = f"""\
@@ -63,13 +65,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("RNN_LIGHTNING_DEBUG"):
             raise
-        return report(error)
+        return errors.report(error)
 
 
 def _run(verb: str, options: list[str]) -> int:
     from rnn_lightning.cli.configs import expand
 
     options = expand(options)
+    if verb == "report":
+        from rnn_lightning.cli.report import report
+
+        return report(options)
     if "OMP_WAIT_POLICY" not in os.environ:
         # Read when torch is loaded: its threads wait for each other by spinning, but not for long. On an idle machine
         # that is as fast as spinning on (and twice as fast as sleeping), beside a busy neighbour it loses less.

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from rnn_lightning.cli.errors import UserError
-from rnn_lightning.cli.pictures import draw_comparison
+from rnn_lightning.cli.pictures import save
 from rnn_lightning.registry import did_you_mean
 
 _MAIN = ("test_accuracy", "test_perplexity", "test_mse", "test_loss")
@@ -117,15 +117,23 @@ def write_table(output: Path, results: list[Result], metrics: dict[str, str]) ->
     paths = [output / "runs.csv", output / "table.csv", output / "table.png"]
     _write(paths[0], _csv(runs, ["row", "column", "seed", "seconds", "parameters", *names]))
     _write(paths[1], _csv(table, list(table[0])))
-    panels = [
-        (
-            f"{column}\n{metric}",
-            {row: _values(results, row, column, metric) for row in dict.fromkeys(result.row for result in results)},
-            _chance(results, column, metric),
-        )
-        for column, metric in metrics.items()
-    ]
-    draw_comparison(panels, paths[2])
+    from rnn_lightning.cli import curves  # which imports matplotlib
+
+    rows = dict.fromkeys(result.row for result in results)
+    save(
+        curves.comparison(
+            [
+                curves.Panel(
+                    column,
+                    metric,
+                    {row: _values(results, row, column, metric) for row in rows},
+                    _chance(results, column, metric),
+                )
+                for column, metric in metrics.items()
+            ]
+        ),
+        paths[2],
+    )
     return paths
 
 

@@ -50,7 +50,10 @@ def create(name: str) -> Path:
 
 
 def newest(
-    wanted_architecture: str | None = None, wanted_task: str | None = None, wanted_model: str | None = None
+    wanted_architecture: str | None = None,
+    wanted_task: str | None = None,
+    wanted_model: str | None = None,
+    part: str | Path = BEST,
 ) -> Path | None:
     """The run that started last, of those that have a best checkpoint; None where there is none.
 
@@ -58,8 +61,9 @@ def newest(
         wanted_architecture: only runs of this one.
         wanted_task: only runs of this one.
         wanted_model: only runs of this task class, such as LanguageModel.
+        part: the file that they have, if it is not the best checkpoint.
     """
-    found = [best.parents[1] for best in root().glob(f"*/*/{BEST.as_posix()}")]
+    found = [run for run in root().glob("*/*") if (run / part).is_file()]
     fitting = [
         run
         for run in found
@@ -70,8 +74,12 @@ def newest(
     return max(fitting, key=_start, default=None)
 
 
-def find(name: str) -> Path:
+def find(name: str, scored: bool = True) -> Path:
     """The run folder of this name: a path, or the part of it below runs/, or the time of its start alone.
+
+    Args:
+        name: which one.
+        scored: it is to have a best checkpoint.
 
     Raises:
         UserError: there is no such run, or it has no best checkpoint yet.
@@ -80,7 +88,7 @@ def find(name: str) -> Path:
     run = next((folder for folder in candidates if (folder / CONFIG).is_file()), None)
     if run is None:
         raise UserError(f"there is no run '{name}' under {root()}/")
-    if not (run / BEST).is_file():
+    if scored and not (run / BEST).is_file():
         raise UserError(f"the run {run} has no best checkpoint yet ({BEST})")
     return run
 

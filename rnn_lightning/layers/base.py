@@ -40,6 +40,8 @@ class RecurrentLayer(nn.Module, ABC):
 
     num_states = 1
     """How many tensors the state has; each is (B, H) unless `initial_state` says otherwise."""
+    state_names: tuple[str, ...] = ("h", "c")
+    """What its first tensors are: h, the hidden state, and c, the memory cell. What has no name is not looked at."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()

@@ -38,6 +38,7 @@ class Transformer(RecurrentLayer):
     """
 
     num_states = 3
+    state_names = ()
 
     def __init__(self, input_size: int, hidden_size: int, num_heads: int = 4) -> None:
         super().__init__(input_size, hidden_size)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 
 import lightning.pytorch as pl
 import torch
@@ -21,13 +21,15 @@ from torch import Tensor
 from rnn_lightning import registry
 from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.intervals import Interval
-from rnn_lightning.layers import RecurrentLayer, RecurrentStack, TokenEmbedding
+from rnn_lightning.layers import RecurrentLayer, RecurrentStack, TokenEmbedding, Transformer
+from rnn_lightning.layers.init import torch_uniform_
 from rnn_lightning.tasks.metrics import MeanLoss
 from rnn_lightning.text import TextEncoder
 from rnn_lightning.vectors import read_vectors, vector_size
 
 _log = logging.getLogger("rnn_lightning")
 
+InitName = Literal["default", "torch"]
 CHECKPOINT_KEY = "rnn_lightning"
 _STACK_OPTIONS = ("residual", "prenorm", "locked_dropout", "weight_dropout")
 """Hyper-parameters that a `RecurrentStack` takes by the same names."""
@@ -291,7 +293,7 @@ def make_recurrent(hparams: Mapping[str, Any], input_size: int) -> RecurrentStac
     Raises:
         ValueError: a value is out of range, or a name is unknown.
     """
-    return RecurrentStack(
+    stack = RecurrentStack(
         layer_maker(hparams["cell"], hparams["cell_options"]),
         input_size,
         hparams["hidden_size"],
@@ -300,6 +302,36 @@ def make_recurrent(hparams: Mapping[str, Any], input_size: int) -> RecurrentStac
         hparams["layer_dropout"],
         **{name: hparams[name] for name in _STACK_OPTIONS},
     )
+    if hparams["init"] not in get_args(InitName):
+        raise ValueError(f"init is '{hparams['init']}', not one of {', '.join(get_args(InitName))}")
+    if hparams["init"] == "torch":
+        _begin_as_torch(stack, hparams["cell_options"] or {})
+    return stack
+
+
+def _begin_as_torch(stack: RecurrentStack, cell_options: Mapping[str, Any]) -> None:
+    if "forget_bias" in cell_options:
+        raise ValueError("forget_bias has no part in init 'torch', which draws all biases: give one of the two")
+    for layer in stack.modules():
+        if isinstance(layer, Transformer):
+            raise ValueError("init is 'torch', but the linear maps of a Transformer begin as torch's anyway")
+        if isinstance(layer, RecurrentLayer):
+            torch_uniform_(layer, layer.hidden_size)
+
+
+def last_target(targets: Tensor, none: int) -> tuple[Tensor, Tensor]:
+    """What remains where each sequence has a target at one step only, the last that had one.
+
+    Args:
+        targets: one a step (B, T).
+        none: what stands where a step has no target.
+
+    Returns:
+        The targets (B, T), and the step that has one, counted from 1, or 0 where none has (B,).
+    """
+    steps = torch.arange(1, targets.size(1) + 1, device=targets.device)
+    ends = torch.where(targets != none, steps, 0).amax(1)
+    return targets.masked_fill(steps != ends.unsqueeze(1), none), ends
 
 
 def _in_words(sizes: Any, labels: tuple[str, ...]) -> str:

@@ -18,7 +18,7 @@ from torch.nn import functional
 from rnn_lightning.batch import PAD, UNKNOWN, Batch, Facts
 from rnn_lightning.intervals import of_mean
 from rnn_lightning.layers import RecurrentStack, StackState, TiedHead, TokenEmbedding, make_head
-from rnn_lightning.tasks.base import SequenceTask, make_embedding, make_recurrent
+from rnn_lightning.tasks.base import InitName, SequenceTask, last_target, make_embedding, make_recurrent
 from rnn_lightning.tasks.metrics import MeanLoss, Outcomes, Perplexity
 
 _NAMED = 5
@@ -49,6 +49,8 @@ class LanguageModel(SequenceTask):
         locked_dropout: that dropout is of the same features at all steps of a sequence.
         weight_dropout: dropout of the weights between one step and the next, others for each batch.
         cell_options: further options of the layer, for example {nonlinearity: relu} of rnn.
+        init: what the recurrent layers begin with: default, as each layer has it (orthogonal recurrence, Xavier inputs,
+            open forget gates), or torch, all of it uniform in +-1 / sqrt(hidden_size), as in torch's own layers.
         embedding_size: features of a token.
         embedding_dropout: dropout of whole token features, the same at all steps of a text.
         word_dropout: share of the input tokens replaced by the unknown token in training.
@@ -79,6 +81,7 @@ class LanguageModel(SequenceTask):
         locked_dropout: bool = False,
         weight_dropout: float = 0.0,
         cell_options: dict[str, Any] | None = None,
+        init: InitName = "default",
         embedding_size: int = 100,
         embedding_dropout: float = 0.0,
         word_dropout: float = 0.0,
@@ -148,6 +151,11 @@ class LanguageModel(SequenceTask):
         """
         output, state = self.recurrent(self.embedding(inputs), lengths, state)
         return self.head(output), state
+
+    def end_losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Loss of each text's last token alone (B,), and behind which step it stands, counted from 1 (B,)."""
+        targets, ends = last_target(torch.as_tensor(batch.targets), PAD)
+        return self._nats(batch._replace(targets=targets))[0], ends
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of a batch's tokens, in nats; its mean over the epoch's tokens is logged as train_loss."""
