@@ -16,12 +16,13 @@ from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from rnn_lightning.callbacks.finite import Finite, NotFiniteError
 from rnn_lightning.callbacks.habits import LastCheckpoint, ProgressBar
 from rnn_lightning.callbacks.journal import Journal, say
 from rnn_lightning.callbacks.summary import Summary
 from rnn_lightning.cli import configs, runs
 from rnn_lightning.cli.app import FitCommand
-from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.errors import TrainingError, UserError
 from rnn_lightning.registry import did_you_mean
 from rnn_lightning.tasks.base import CHECKPOINT_KEY
 from rnn_lightning.tasks.loading import read_checkpoint
@@ -91,6 +92,11 @@ def _train(command: FitCommand, trainer: Trainer, steps_before: int) -> None:
         if "`val_check_interval`" not in str(error):
             raise
         raise UserError(f"trainer: {str(error).strip()}") from error
+    except NotFiniteError as error:
+        if not trainer.is_global_zero:
+            # The first process says it for all. It would be killed while it does if another one failed.
+            raise SystemExit(0) from error
+        raise TrainingError(str(error)) from error
     except (MisconfigurationException, RuntimeError) as error:
         # The two that watch a quantity miss it in the first epoch, each in its own way.
         measured = list(trainer.callback_metrics)
@@ -132,7 +138,7 @@ def _callbacks(command: FitCommand) -> list[Any]:
     checkpoints = [] if config.checkpoint is None else [config.checkpoint, LastCheckpoint()]
     stopping = [] if config.early_stopping is None else [config.early_stopping]
     summary = [] if config.trainer.enable_model_summary is False else [Summary()]
-    return [*given, *bar, *checkpoints, *stopping, *summary, Journal()]
+    return [*given, *bar, *checkpoints, *stopping, *summary, Finite(), Journal()]
 
 
 def _quiet(command: FitCommand) -> dict[str, Any]:
