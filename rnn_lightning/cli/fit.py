@@ -27,6 +27,8 @@ from rnn_lightning.registry import did_you_mean
 from rnn_lightning.tasks.base import CHECKPOINT_KEY
 from rnn_lightning.tasks.loading import read_checkpoint
 
+_COUNTS = ("step_size", "step_size_up", "T_max", "total_iters")
+"""Options of torch's schedules that count epochs or steps."""
 _RUN = "RNN_LIGHTNING_RUN"
 """Environment variable by which the processes that a training starts learn its run folder."""
 
@@ -55,15 +57,21 @@ def fit(options: list[str]) -> int:
         verbs = ["test", "predict" if command.model.encoder is None else "predict --text TEXT"]
         verbs += ["generate --prompt TEXT"] if hasattr(command.model, "generate") else []
         say(f"Next: {'  ·  '.join(f'rnn-lightning {verb}' for verb in verbs)}")
+    elif (last := run / "checkpoints" / "last.ckpt").is_file():
+        say(f"Next: rnn-lightning test --ckpt_path {last}")
     return 0
 
 
 def _check_intervals(command: FitCommand) -> None:
-    """The Trainer divides by these without looking at them."""
+    """The Trainer and torch's schedules divide by these without looking at them."""
     for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval"):
         value = command.config.trainer[name]
         if isinstance(value, int | float) and value <= 0:
             raise UserError(f"trainer.{name} is {value}; it must be above 0")
+    schedule = command.config.get("lr_scheduler") or {}
+    for name, value in (schedule.get("init_args") or {}).items():
+        if name in _COUNTS and isinstance(value, int) and value < 1:
+            raise UserError(f"lr_scheduler.{name} is {value}; it must be at least 1")
 
 
 def _steps_before(command: FitCommand) -> int:
@@ -81,6 +89,12 @@ def _steps_before(command: FitCommand) -> int:
         raise UserError(f"{path} holds a {checkpoint[CHECKPOINT_KEY]['task']}, and this would train a {task}")
     if "optimizer_states" not in checkpoint:
         raise UserError(f"{path} holds the weights alone: a training cannot go on from it")
+    before, now = checkpoint[CHECKPOINT_KEY].get("optimizer"), command.config.get("optimizer")
+    if before and now and before != now.class_path.rpartition(".")[2]:
+        raise UserError(
+            f"{path} was trained with {before}, and this would go on with {now.class_path.rpartition('.')[2]}: "
+            f"give --optimizer {before}"
+        )
     steps: int = checkpoint["global_step"]
     return steps
 

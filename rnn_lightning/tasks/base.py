@@ -242,7 +242,7 @@ class SequenceTask(pl.LightningModule, ABC):
                 raise ValueError(f"the checkpoint is of other data: {name} is {before} there and {size} here")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Names the task, and the packages that a reader of the checkpoint needs."""
+        """Names the task, the packages that a reader of the checkpoint needs, and the optimiser that could go on."""
         task = type(self).__name__
         needed = {
             registry.distribution("tasks", task),
@@ -251,6 +251,7 @@ class SequenceTask(pl.LightningModule, ABC):
         checkpoint[CHECKPOINT_KEY] = {
             "task": task,
             "plugins": sorted(str(name) for name in needed),
+            "optimizer": next((type(optimizer).__name__ for optimizer in self.trainer.optimizers), None),
             "version": version("rnn-lightning"),
         }
 
