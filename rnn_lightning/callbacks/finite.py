@@ -46,6 +46,7 @@ class Finite(Callback):
     """
 
     def __init__(self) -> None:
+        self._at_once = True
         self._batch: Any = None
         self._batch_idx = 0
         self._unseen: list[tuple[Tensor, int, int]] = []
@@ -53,8 +54,9 @@ class Finite(Callback):
         self._watched: list[nn.Parameter] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Chooses the gradients to look at."""
-        if pl_module.device.type == "cpu":
+        """Chooses when to look, and the gradients to look at."""
+        self._at_once = pl_module.device.type == "cpu"
+        if self._at_once:
             self._watched = list(_smallest(pl_module))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -64,7 +66,7 @@ class Finite(Callback):
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Takes note of the loss; on a CPU it is looked at."""
         self._unseen.append((loss.detach(), trainer.global_step + 1, self._batch_idx + 1))
-        if loss.device.type == "cpu":
+        if self._at_once:
             self._look(trainer, pl_module)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
@@ -113,7 +115,7 @@ class Finite(Callback):
             return
         index = int(values.isfinite().int().argmin())
         _, step, batch = unseen[index]
-        where = _where(trainer, pl_module, self._batch) if values.device.type == "cpu" else _TOO_LATE
+        where = _where(trainer, pl_module, self._batch) if self._at_once else _TOO_LATE
         self._note(trainer, f"the loss is {values[index].item()} {_place(trainer, batch, step)}: {where}", step, batch)
 
     def _check_weights(self, trainer: Trainer, pl_module: LightningModule) -> None:

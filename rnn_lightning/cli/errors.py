@@ -31,7 +31,8 @@ def report(error: BaseException) -> int:
     mistake = next((cause for cause in _causes(error) if _is_mistake(cause)), None)
     if mistake is None:
         raise error
-    print(f"rnn-lightning: {mistake}", file=sys.stderr)
+    # In one piece: other processes may say the same at the same time.
+    sys.stderr.write(f"rnn-lightning: {mistake}\n")
     return mistake.exit_code if isinstance(mistake, UserError) else EXIT_MISTAKE
 
 
