@@ -5,6 +5,7 @@ B sequences, T steps, D features.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,9 +41,9 @@ class _Finding(NamedTuple):
 class Finite(Callback):
     """Raises `NotFiniteError` in all processes.
 
-    On a CPU each loss is looked at before it reaches the weights, and so is a small gradient of each stage, which costs
-    microseconds; the weights are still good then, and the batch is at hand. Elsewhere to look is to wait for the
-    device, so losses are kept there and looked at together from time to time. No checkpoint of spoilt weights is kept.
+    On a CPU losses and gradients are looked at before they reach the weights, which costs microseconds; the weights are
+    still good then, and the batch is at hand. Elsewhere to look is to wait for the device, so losses are kept there and
+    looked at together from time to time. No checkpoint of spoilt weights is kept.
     """
 
     def __init__(self) -> None:
@@ -57,7 +58,7 @@ class Finite(Callback):
         """Chooses when to look, and the gradients to look at."""
         self._at_once = pl_module.device.type == "cpu"
         if self._at_once:
-            self._watched = list(_smallest(pl_module))
+            self._watched = list(_worth_a_look(pl_module))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Remembers the batch for as long as it is at work."""
@@ -70,14 +71,17 @@ class Finite(Callback):
             self._look(trainer, pl_module)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        """Looks at one small gradient of each stage: what is not finite goes on to all stages below."""
-        gradients = [p.grad for p in self._watched if p.grad is not None]
+        """Looks at the gradients, which may not be finite where the loss is."""
         # The sum of finite numbers may be infinite, so it only says where to look closely.
-        if gradients and not torch.stack([gradient.sum() for gradient in gradients]).isfinite().all():
-            spoilt = [_in_words(stage) for stage in stages(pl_module) if not _are_finite(_gradients(stage[1]))]
-            if spoilt:
-                place = _place(trainer, self._batch_idx + 1)
-                self._note(trainer, f"a gradient is not finite {place}, though the loss is: it began in {spoilt[-1]}")
+        if math.isfinite(sum(p.grad.sum().item() for p in self._watched if p.grad is not None)):
+            return
+        spoilt = [_in_words(stage) for stage in stages(pl_module) if not _are_finite(_gradients(stage[1]))]
+        if spoilt:
+            in_batch = _in_batch(self._batch)
+            where = in_batch or f"it began in {spoilt[-1]}"
+            step, batch = trainer.global_step + 1, self._batch_idx + 1
+            text = f"a gradient is not finite {_place(trainer, step, batch)}, though the loss is: {where}"
+            self._note(trainer, _Finding(step, batch, not in_batch, text))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -86,6 +90,10 @@ class Finite(Callback):
         self._batch = None
         if (batch_idx + 1) % _MEETING == 0:
             self._meet(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Looks at what was not looked at."""
+        self._meet(trainer, pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Nothing is validated with spoilt weights."""
@@ -98,7 +106,7 @@ class Finite(Callback):
             return
         if loss is not None and not loss.isfinite():
             where = _where_in_validation(trainer, pl_module)
-            self._note(trainer, f"val_loss is {loss.item()} after step {trainer.global_step}: {where}")
+            self._note_now(trainer, f"val_loss is {loss.item()} after step {trainer.global_step}: {where}")
         self._meet(trainer, pl_module)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -110,28 +118,30 @@ class Finite(Callback):
         unseen, self._unseen = self._unseen, []
         if not unseen or self._found is not None:
             return
-        values = torch.stack([loss for loss, _, _ in unseen]).flatten()
-        if values.isfinite().all():
-            return
-        index = int(values.isfinite().int().argmin())
-        _, step, batch = unseen[index]
-        where = _where(trainer, pl_module, self._batch) if self._at_once else _TOO_LATE
-        self._note(trainer, f"the loss is {values[index].item()} {_place(trainer, batch, step)}: {where}", step, batch)
+        losses = [loss for loss, _, _ in unseen]
+        values = [losses[0].item()] if self._at_once else torch.stack(losses).flatten().tolist()
+        for value, (_, step, batch) in zip(values, unseen, strict=True):
+            if not math.isfinite(value):
+                where = _where(trainer, pl_module, self._batch) if self._at_once else _TOO_LATE
+                text = f"the loss is {value} {_place(trainer, step, batch)}: {where}"
+                self._note(trainer, _Finding(step, batch, False, text))
+                return
 
     def _check_weights(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        spoilt = _spoilt_weights(pl_module)
-        if spoilt:
-            self._note(trainer, f"after step {trainer.global_step} {spoilt}")
+        self._look(trainer, pl_module)
+        if spoilt := _spoilt_weights(pl_module):
+            self._note_now(trainer, f"after step {trainer.global_step} {spoilt}")
         self._meet(trainer, pl_module)
 
-    def _note(self, trainer: Trainer, text: str, step: int | None = None, batch: int = 0) -> None:
+    def _note_now(self, trainer: Trainer, text: str) -> None:
+        """Of what is seen between two steps."""
+        self._note(trainer, _Finding(trainer.global_step + 1, 0, True, text))
+
+    def _note(self, trainer: Trainer, finding: _Finding) -> None:
         """Keeps the first finding; a process alone stops at once."""
-        is_effect = step is None
-        step = trainer.global_step + 1 if step is None else step
-        batch = batch or self._batch_idx + 1
-        self._found = self._found or _Finding(step, batch, is_effect, text)
+        self._found = self._found or finding
         if trainer.world_size == 1:
-            self._stop(trainer, self._found)
+            _stop(trainer, self._found)
 
     def _meet(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """All processes stop together, or one would wait for another for ever."""
@@ -140,18 +150,19 @@ class Finite(Callback):
             return
         found: list[_Finding | None] = [None] * trainer.world_size
         torch.distributed.all_gather_object(found, self._found)
-        self._stop(trainer, min(finding for finding in found if finding is not None))
+        _stop(trainer, min(finding for finding in found if finding is not None))
 
-    def _stop(self, trainer: Trainer, finding: _Finding) -> None:
-        raise NotFiniteError(f"{finding.text}; {_last_good(trainer)}")
+
+def _stop(trainer: Trainer, finding: _Finding) -> None:
+    raise NotFiniteError(f"{finding.text}; {_last_good(trainer)}")
 
 
 _NOWHERE = "computed once more, every layer's output is finite"
 _TOO_LATE = "on a CPU (--trainer.accelerator cpu) it would say in which layer it began"
 
 
-def _place(trainer: Trainer, batch: int, step: int | None = None) -> str:
-    return f"at step {step or trainer.global_step + 1} (epoch {trainer.current_epoch + 1}, batch {batch})"
+def _place(trainer: Trainer, step: int, batch: int) -> str:
+    return f"at step {step} (epoch {trainer.current_epoch + 1}, batch {batch})"
 
 
 def _last_good(trainer: Trainer) -> str:
@@ -238,12 +249,11 @@ def _in_stage(trainer: Trainer, model: LightningModule, batch: Any) -> str:
     return "".join(found)
 
 
-def _smallest(model: nn.Module) -> Iterator[nn.Parameter]:
-    """The smallest trained parameter of each stage. What reaches an embedding has been through the stage above."""
+def _worth_a_look(model: nn.Module) -> Iterator[nn.Parameter]:
+    """All parameters but embeddings: these are large, and what reaches them has been through the stage above."""
     for _, module in stages(model):
-        trained = [p for p in module.parameters() if p.requires_grad]
-        if trained and not isinstance(module, TokenEmbedding):
-            yield min(trained, key=torch.numel)
+        if not isinstance(module, TokenEmbedding):
+            yield from module.parameters()
 
 
 def _gradients(module: nn.Module) -> list[Tensor]:

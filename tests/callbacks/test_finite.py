@@ -60,6 +60,8 @@ class Damaged(SyntheticSequences):
         super().setup(stage)
         if self.place == "train":
             self.train.x[7, 1, 2] = float("inf")
+        if self.place == "nan":
+            self.train.x[7, 1, 2] = float("nan")
         if self.place == "target":
             self.train.targets[7] = float("nan")
         if self.place == "val":
@@ -155,10 +157,15 @@ def test_an_exploding_step_is_told(command: Command, clipping: str) -> None:
     assert "at step 2 (epoch 1, batch 2): it began in recurrent.layers.0 (RNN 3 -> 8), whose weights go up to " in said
 
 
-def test_a_number_in_the_data_is_named_with_its_place(command: Command) -> None:
-    said = failed(command("fit", *DAMAGED))
-    assert said.startswith("the loss is nan at step ")
-    assert ": the batch itself has inf as input (sequence " in said
+@pytest.mark.parametrize(
+    ("place", "what", "value"),
+    [("train", "a gradient is not finite at step ", "inf"), ("nan", "the loss is nan at step ", "nan")],
+)
+def test_a_number_in_the_data_is_named_with_its_place(command: Command, place: str, what: str, value: str) -> None:
+    # An infinite input may do no more than saturate a gate: then the gradient is the first that is not finite.
+    said = failed(command("fit", *DAMAGED, f"--data.place={place}"))
+    assert said.startswith(what)
+    assert f": the batch itself has {value} as input (sequence " in said
     assert said.endswith(f", step 2, feature 3, counted from 1){NOTHING_KEPT}")
 
 
