@@ -33,6 +33,14 @@ _STACK_OPTIONS = ("residual", "prenorm", "locked_dropout", "weight_dropout")
 """Hyper-parameters that a `RecurrentStack` takes by the same names."""
 
 
+_KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "bool": ("true or false", (bool,)),
+    "int": ("a whole number", (int,)),
+    "float": ("a number", (int, float)),
+}
+"""Kinds of a layer's options: in words, and what is taken for one."""
+
+
 class SequenceTask(pl.LightningModule, ABC):
     """A LightningModule whose network is built from its hyper-parameters and the facts of its data.
 
@@ -260,14 +268,20 @@ def layer_maker(cell: str, options: dict[str, Any] | None) -> Callable[[int, int
     """What makes a layer of this short name from its input size and its hidden size.
 
     Raises:
-        ValueError: there is no such layer, or it does not have one of the options.
+        ValueError: there is no such layer, or it does not have one of the options, or an option is of another kind.
     """
     layer_class = registry.resolve("layers", cell)
-    known = [name for name in inspect.signature(layer_class).parameters if name not in ("input_size", "hidden_size")]
-    for name in options or {}:
+    parameters = inspect.signature(layer_class).parameters
+    known = [name for name in parameters if name not in ("input_size", "hidden_size")]
+    for name, value in (options or {}).items():
         if name not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise ValueError(f"the layer '{cell}' has no option '{name}'; {has}{registry.did_you_mean(name, known)}")
+        hint = parameters[name].annotation  # a string, where annotations are not evaluated
+        kind, taken = _KINDS.get(getattr(hint, "__name__", str(hint)), ("", (object,)))
+        # true is 1 for Python, and not for people.
+        if not isinstance(value, taken) or (isinstance(value, bool) and int in taken):
+            raise ValueError(f"the option '{name}' of the layer '{cell}' wants {kind}, not '{value}'")
     return partial(layer_class, **(options or {}))
 
 
