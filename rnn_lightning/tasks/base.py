@@ -35,6 +35,14 @@ _STACK_OPTIONS = ("residual", "prenorm", "locked_dropout", "weight_dropout")
 """Hyper-parameters that a `RecurrentStack` takes by the same names."""
 
 
+_KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "bool": ("true or false", (bool,)),
+    "int": ("a whole number", (int,)),
+    "float": ("a number", (int, float)),
+}
+"""Kinds of a layer's options: in words, and what is taken for one."""
+
+
 class SequenceTask(pl.LightningModule, ABC):
     """A LightningModule whose network is built from its hyper-parameters and the facts of its data.
 
@@ -244,7 +252,7 @@ class SequenceTask(pl.LightningModule, ABC):
                 raise ValueError(f"the checkpoint is of other data: {name} is {before} there and {size} here")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Names the task, and the packages that a reader of the checkpoint needs."""
+        """Names the task, the packages that a reader of the checkpoint needs, and the optimiser that could go on."""
         task = type(self).__name__
         needed = {
             registry.distribution("tasks", task),
@@ -253,6 +261,7 @@ class SequenceTask(pl.LightningModule, ABC):
         checkpoint[CHECKPOINT_KEY] = {
             "task": task,
             "plugins": sorted(str(name) for name in needed),
+            "optimizer": next((type(optimizer).__name__ for optimizer in self.trainer.optimizers), None),
             "version": version("rnn-lightning"),
         }
 
@@ -261,14 +270,20 @@ def layer_maker(cell: str, options: dict[str, Any] | None) -> Callable[[int, int
     """What makes a layer of this short name from its input size and its hidden size.
 
     Raises:
-        ValueError: there is no such layer, or it does not have one of the options.
+        ValueError: there is no such layer, or it does not have one of the options, or an option is of another kind.
     """
     layer_class = registry.resolve("layers", cell)
-    known = [name for name in inspect.signature(layer_class).parameters if name not in ("input_size", "hidden_size")]
-    for name in options or {}:
+    parameters = inspect.signature(layer_class).parameters
+    known = [name for name in parameters if name not in ("input_size", "hidden_size")]
+    for name, value in (options or {}).items():
         if name not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise ValueError(f"the layer '{cell}' has no option '{name}'; {has}{registry.did_you_mean(name, known)}")
+        hint = parameters[name].annotation  # a string, where annotations are not evaluated
+        kind, taken = _KINDS.get(getattr(hint, "__name__", str(hint)), ("", (object,)))
+        # true is 1 for Python, and not for people.
+        if not isinstance(value, taken) or (isinstance(value, bool) and int in taken):
+            raise ValueError(f"the option '{name}' of the layer '{cell}' wants {kind}, not '{value}'")
     return partial(layer_class, **(options or {}))
 
 
