@@ -39,11 +39,11 @@ def test_a_state_that_the_gates_see_counts_on_in_sequences_longer_than_any_befor
     program: str, workplace: Path
 ) -> None:
     """By chance half of the steps are right."""
-    rows = ("lstm.yaml", "gru.yaml", "slstm.yaml", "mingru.yaml", "minlstm.yaml", "qrnn.yaml", "transformer.yaml")
+    rows = ("lstm.yaml", "slstm.yaml", "mingru.yaml", "transformer.yaml")
     right = _compared(program, "--columns", "parity.yaml", "--rows", *rows, "--model.hidden_size", "64")
     assert right["lstm"] >= 0.95
     assert right["slstm"] >= 0.95
-    assert all(right[name] < 0.6 for name in ("mingru", "minlstm", "qrnn", "transformer")), right
+    assert all(right[name] < 0.6 for name in ("mingru", "transformer")), right
 
 
 def test_gates_that_see_the_state_keep_letters_in_their_order(program: str, workplace: Path) -> None:
