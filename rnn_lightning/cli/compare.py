@@ -71,14 +71,15 @@ class Training:
 
     row: Entry
     column: Entry
+    common: Entry
     seed: int
-    further: tuple[str, ...]
 
     @property
     def words(self) -> list[str]:
         """The options of fit: configs first, so that options hold against them; the row's last, for it is compared."""
-        named = [word for name in (*self.column.configs, *self.row.configs) for word in ("--config", name)]
-        return [*named, *self.column.options, *self.row.options, *self.further, f"--seed_everything={self.seed}"]
+        entries = (self.common, self.column, self.row)
+        named = [word for entry in entries for name in entry.configs for word in ("--config", name)]
+        return [*named, *(word for entry in entries for word in entry.options), f"--seed_everything={self.seed}"]
 
     def folder(self, output: Path) -> Path:
         """Where it writes."""
@@ -100,16 +101,13 @@ def compare(options: list[str]) -> int:
     if not {"-h", "--help"}.isdisjoint(options):
         print(_USAGE, end="")
         return 0
-    lists, own, further = _sorted_out(options)
+    lists, own, common = _sorted_out(options)
     output, metric = Path(own.get("--output", "comparison")), own.get("--metric")
     seeds, jobs = (_at_least_one(flag, own.get(flag, default)) for flag, default in (("--seeds", "3"), ("--jobs", "1")))
     rows, columns = (_entries(flag, lists[flag]) for flag in _LISTS)
     need_matplotlib("compare draws its table")
     trainings = [
-        Training(row, column, seed, tuple(further))
-        for seed in range(1, seeds + 1)
-        for column in columns
-        for row in rows
+        Training(row, column, common, seed) for seed in range(1, seeds + 1) for column in columns for row in rows
     ]
     for training in trainings[: len(rows) * len(columns)]:
         _check(training)
@@ -127,11 +125,11 @@ def compare(options: list[str]) -> int:
     return 1 if failed else 0
 
 
-def _sorted_out(options: list[str]) -> tuple[dict[str, list[str]], dict[str, str], list[str]]:
-    """The words of rows and columns, the options of this verb, and those of fit."""
+def _sorted_out(options: list[str]) -> tuple[dict[str, list[str]], dict[str, str], Entry]:
+    """The words of rows and columns, the options of this verb, and what all trainings have in common."""
     lists: dict[str, list[str]] = {flag: [] for flag in _LISTS}
     own: dict[str, str] = {}
-    further: list[str] = []
+    further: list[tuple[str, str | None]] = []
     current: list[str] | None = None
     for flag, value in configs.pairs(options):
         if flag in _LISTS:
@@ -143,17 +141,17 @@ def _sorted_out(options: list[str]) -> tuple[dict[str, list[str]], dict[str, str
             current.append(flag)
         elif flag in _OPTIONS:
             own[flag], current = configs.text(flag, value), None
-        elif flag.removeprefix("--").split(".")[0].rstrip("+") in configs.SECTIONS:
+        elif flag == "--config" or flag.removeprefix("--").split(".")[0].rstrip("+") in configs.SECTIONS:
             if flag == "--seed_everything":
                 raise UserError("compare does not take --seed_everything: it takes the seeds 1 to --seeds")
-            further.append(flag if value is None else f"{flag}={value}")
+            further.append((flag, value))
             current = None
         else:
             known = [*_LISTS, *_OPTIONS]
             raise UserError(
                 f"compare has no option {flag}; it has {', '.join(known)} and those of fit{did_you_mean(flag, known)}"
             )
-    return lists, own, further
+    return lists, own, Entry("", *_configs_and_options(further))
 
 
 def _entries(flag: str, texts: list[str]) -> list[Entry]:
@@ -174,14 +172,20 @@ def _entry(flag: str, text: str) -> Entry:
         words = shlex.split(rest if colon else text)
     except ValueError as error:
         raise UserError(f"{flag} '{text}': {error}") from error
-    found, options = [], []
-    for word, value in configs.pairs(words):
-        if word == "--config" or not word.startswith("-"):
-            found.append(str(configs.resolve(str(value) if word == "--config" else word).resolve()))
-        else:
-            options.append(word if value is None else f"{word}={value}")
+    found, further = _configs_and_options(configs.pairs(words))
     stems = [Path(path).stem for path in found]
-    return Entry(name.strip() if colon else " ".join([*stems, *options]), tuple(found), tuple(options))
+    return Entry(name.strip() if colon else " ".join([*stems, *further]), found, further)
+
+
+def _configs_and_options(pairs: list[tuple[str, str | None]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The paths of the configs that are named, with or without --config, and all other words."""
+    found, further = [], []
+    for flag, value in pairs:
+        if flag == "--config" or not flag.startswith("-"):
+            found.append(str(configs.resolve(str(value) if flag == "--config" else flag).resolve()))
+        else:
+            further.append(flag if value is None else f"{flag}={value}")
+    return tuple(found), tuple(further)
 
 
 def _at_least_one(flag: str, value: str) -> int:

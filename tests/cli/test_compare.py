@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import one_mistake
+from tests.cli.helpers import one_mistake, recorded
 from tests.conftest import Command
 
 SMALL = (
@@ -39,8 +39,9 @@ def test_every_row_is_trained_on_every_column(command: Command) -> None:
     columns = {"sum": "test_mse", "first and last": "test_accuracy"}
     words = (
         *("compare", "--rows", "rnn.yaml", "simple: gru.yaml --model.cell mingru", "--columns", f"sum: {ADDING}"),
-        *("first and last: --data=SyntheticSequences", "--seeds=1", *SMALL),
+        *("first and last: --data=SyntheticSequences", "--seeds=1", "--config=all.yaml", *SMALL),
     )
+    Path("all.yaml").write_text("trainer: {gradient_clip_val: 0.5}\nmodel: {init_args: {cell: lstm}}\n", "utf-8")
     result = command(*words)
     assert (result.code, result.err) == (0, ""), result
     runs = _rows("comparison/runs.csv")
@@ -57,7 +58,11 @@ def test_every_row_is_trained_on_every_column(command: Command) -> None:
     ]
     assert len(set(values.values())) == 4
     assert _is_png("comparison/table.png", 5_000)
-    assert {path.name for path in Path().iterdir()} == {"comparison"}
+    assert {path.name for path in Path().iterdir()} == {"comparison", "all.yaml"}
+    # What all trainings share comes before what a row says.
+    used = [recorded(path.parent) for path in Path("comparison").rglob("config.yaml")]
+    assert [config["trainer"]["gradient_clip_val"] for config in used] == [0.5] * 4
+    assert sorted(config["model"]["init_args"]["cell"] for config in used) == ["mingru", "mingru", "rnn", "rnn"]
     assert _table(command(*words, "--metric=test_loss").out)[0] == ["", "sum, test_loss", "first and last, test_loss"]
     one_mistake(
         command(*words, "--metric=test_mea"), "'test_mea', which sum does not measure", "val_mae, ", "test_mae, "
