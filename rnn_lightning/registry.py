@@ -24,6 +24,7 @@ _OWN: dict[Group, dict[str, str]] = {
         "qrnn": "rnn_lightning.layers.qrnn:QRNN",
         "rnn": "rnn_lightning.layers.rnn:RNN",
         "rnn_ln": "rnn_lightning.layers.rnn_ln:LayerNormRNN",
+        "sru": "rnn_lightning.layers.sru:SRU",
         "slstm": "rnn_lightning.layers.slstm:SLSTM",
         "transformer": "rnn_lightning.layers.transformer:Transformer",
     },

@@ -30,8 +30,21 @@ KINDS = [f"{name}.yaml" for name in ("adding", "copy_memory", "digits", "parity"
 
 def test_the_shipped_configs_are_found() -> None:
     names = (
-        *("rnn", "lstm", "gru", "rnn_ln", "lstm_ln", "gru_ln", "mingru", "minlstm", "qrnn", "slstm", "transformer"),
-        *("bilstm", "stacked_lstm", "stacked_mingru"),
+        *(
+            "rnn",
+            "lstm",
+            "gru",
+            "rnn_ln",
+            "lstm_ln",
+            "gru_ln",
+            "mingru",
+            "minlstm",
+            "qrnn",
+            "sru",
+            "slstm",
+            "transformer",
+        ),
+        *("bilstm", "sru", "stacked_lstm", "stacked_mingru"),
     )
     assert {f"{name}.yaml" for name in names} <= set(ARCHITECTURES)
     assert set(TASKS) >= {"imdb.yaml", *KINDS}

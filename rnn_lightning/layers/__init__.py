@@ -15,6 +15,7 @@ from rnn_lightning.layers.rnn import RNN
 from rnn_lightning.layers.rnn_ln import LayerNormRNN
 from rnn_lightning.layers.scan import scan
 from rnn_lightning.layers.slstm import SLSTM
+from rnn_lightning.layers.sru import SRU
 from rnn_lightning.layers.stack import Bidirectional, RecurrentStack, StackState
 from rnn_lightning.layers.transformer import Transformer
 
@@ -24,6 +25,7 @@ __all__ = [
     "QRNN",
     "RNN",
     "SLSTM",
+    "SRU",
     "Bidirectional",
     "LayerNormGRU",
     "LayerNormLSTM",

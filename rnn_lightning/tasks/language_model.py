@@ -38,8 +38,8 @@ class LanguageModel(SequenceTask):
     """Predicts each token of a text from all tokens before it, the true ones (teacher forcing).
 
     Args:
-        cell: short name of the recurrent layer: rnn, lstm, gru, rnn_ln, lstm_ln, gru_ln, mingru, minlstm, qrnn, slstm,
-            transformer, or an installed package's own.
+        cell: short name of the recurrent layer: rnn, lstm, gru, rnn_ln, lstm_ln, gru_ln, mingru, minlstm, qrnn, sru,
+            slstm, transformer, or an installed package's own.
         hidden_size: features of each recurrent layer.
         num_layers: recurrent layers on top of each other.
         bidirectional: refused, since the backward direction would see the token that is to be predicted.

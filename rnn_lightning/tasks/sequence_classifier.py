@@ -47,8 +47,8 @@ class SequenceClassifier(SequenceTask):
     is told by the data. Two classes have one logit.
 
     Args:
-        cell: short name of the recurrent layer: rnn, lstm, gru, rnn_ln, lstm_ln, gru_ln, mingru, minlstm, qrnn, slstm,
-            transformer, or an installed package's own.
+        cell: short name of the recurrent layer: rnn, lstm, gru, rnn_ln, lstm_ln, gru_ln, mingru, minlstm, qrnn, sru,
+            slstm, transformer, or an installed package's own.
         hidden_size: features of each recurrent layer in each direction.
         num_layers: recurrent layers on top of each other.
         bidirectional: run each layer in both directions.

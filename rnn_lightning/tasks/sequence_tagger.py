@@ -42,8 +42,8 @@ class SequenceTagger(SequenceTask):
     Whether the inputs are tokens or real-valued features, and how many classes there are, is told by the data.
 
     Args:
-        cell: short name of the recurrent layer: rnn, lstm, gru, rnn_ln, lstm_ln, gru_ln, mingru, minlstm, qrnn, slstm,
-            transformer, or an installed package's own.
+        cell: short name of the recurrent layer: rnn, lstm, gru, rnn_ln, lstm_ln, gru_ln, mingru, minlstm, qrnn, sru,
+            slstm, transformer, or an installed package's own.
         hidden_size: features of each recurrent layer in each direction.
         num_layers: recurrent layers on top of each other.
         bidirectional: run each layer in both directions, so that a step knows what comes after it.

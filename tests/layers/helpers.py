@@ -15,6 +15,7 @@ from rnn_lightning.layers import (
     QRNN,
     RNN,
     SLSTM,
+    SRU,
     LayerNormGRU,
     LayerNormLSTM,
     LayerNormRNN,
@@ -48,6 +49,7 @@ CELLS = {
     "mingru": MinGRU,
     "minlstm": MinLSTM,
     "qrnn": QRNN,
+    "sru": SRU,
     "slstm": SLSTM,
 }
 RECURRENT = [cell for cell, make in CELLS.items() if hasattr(make(1, 1), "weight_hidden")]

@@ -191,6 +191,19 @@ def qrnn(x: Array, state: tuple[Array, Array], weights: dict[str, Array]) -> tup
     return outputs, (c, before)
 
 
+def sru(x: Array, state: tuple[Array], weights: dict[str, Array]) -> tuple[Array, tuple[Array]]:
+    """The highway lets the input through, by way of a fourth block where the sizes differ."""
+    (c,) = state
+    w_g, w_f, w_r, *w_x = np.split(weights["weight_input"], len(weights["weight_input"]) // len(c))
+    b_f, b_r = np.split(weights["bias"], 2)
+    outputs = np.zeros((len(x), len(c)))
+    for t, x_t in enumerate(x):
+        f, r = logistic(w_f @ x_t + b_f), logistic(w_r @ x_t + b_r)
+        c = f * c + (1.0 - f) * (w_g @ x_t)
+        outputs[t] = r * np.tanh(c) + (1.0 - r) * (w_x[0] @ x_t if w_x else x_t)
+    return outputs, (c,)
+
+
 def slstm(x: Array, state: tuple[Array, ...], weights: dict[str, Array]) -> tuple[Array, tuple[Array, ...]]:
     """With c and n as they are; only the state that is returned is divided by exp(m)."""
     h, c, n, m = state

@@ -16,6 +16,7 @@ from rnn_lightning.layers import (
     QRNN,
     RNN,
     SLSTM,
+    SRU,
     LayerNormGRU,
     LayerNormLSTM,
     LayerNormRNN,
@@ -46,6 +47,7 @@ IN_NUMPY = {
     "mingru": reference.mingru,
     "minlstm": reference.minlstm,
     "qrnn": reference.qrnn,
+    "sru": reference.sru,
     "slstm": reference.slstm,
 }
 
@@ -111,6 +113,8 @@ def test_gradient_agrees_with_finite_differences(cell: str) -> None:
         (MinGRU(3, 8), 2 * (24 + 8)),
         (MinLSTM(3, 8), 3 * (24 + 8)),
         (QRNN(3, 8), 3 * (2 * 24 + 8)),
+        (SRU(3, 8), 4 * 24 + 2 * 8),
+        (SRU(8, 8), 3 * 64 + 2 * 8),
         (SLSTM(3, 8), 384),
     ],
 )
@@ -174,9 +178,10 @@ def _shares_of_min_lstm(bias: torch.Tensor) -> torch.Tensor:
         (MinGRU(3, 1000), lambda bias: torch.sigmoid(bias.chunk(2)[0])),
         (MinLSTM(3, 1000), _shares_of_min_lstm),
         (QRNN(3, 1000), lambda bias: 1 - torch.sigmoid(bias.chunk(3)[1])),
+        (SRU(3, 1000), lambda bias: 1 - torch.sigmoid(bias.chunk(2)[0])),
         (SLSTM(3, 1000), lambda bias: 1 - torch.sigmoid(bias.chunk(4)[1])),
     ],
-    ids=["mingru", "minlstm", "qrnn", "slstm"],
+    ids=["mingru", "minlstm", "qrnn", "sru", "slstm"],
 )
 def test_memories_of_two_to_sixty_steps_at_the_beginning(layer: nn.Module, overwritten: Callable) -> None:
     memory = 1 / overwritten(layer.bias.double())
@@ -279,7 +284,7 @@ def test_lengths_that_cannot_be_are_refused(cell: str, lengths: torch.Tensor, me
 def test_a_state_that_is_no_tuple_of_tensors_is_refused(cell: str, state: object) -> None:
     layer, x = {**CELLS, "transformer": Transformer}[cell](3, 8), torch.zeros(2, 5, 3)
     for call in (partial(layer, x, None), partial(layer.step, x[:, 0])):
-        with pytest.raises(ValueError, match="is a tuple of tensors, even of one alone"):
+        with pytest.raises(ValueError, match="is a tuple of tensors"):
             call(state)
 
 
