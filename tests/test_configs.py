@@ -110,6 +110,8 @@ def test_a_config_is_understood_by_the_command(name: str, workplace: Path) -> No
     command = FitCommand("fit", words)
     given = _read(name)
     for section in ("model", "data", "optimizer", "lr_scheduler"):
+        if isinstance(given.get(section), str):  # a class as it comes
+            assert command.config[section].class_path.rpartition(".")[2] == given.pop(section)
         for option, value in (given.get(section, {}).get("init_args") or {}).items():
             parsed = command.config[section].init_args[option]
             assert (list(parsed) if isinstance(parsed, tuple) else parsed) == value, option

@@ -258,10 +258,11 @@ class SequenceTask(pl.LightningModule, ABC):
             registry.distribution("tasks", task),
             registry.distribution("layers", self.hparams.get("cell", "")),
         } - {None}
+        optimizers = [] if self._trainer is None else self._trainer.optimizers
         checkpoint[CHECKPOINT_KEY] = {
             "task": task,
             "plugins": sorted(str(name) for name in needed),
-            "optimizer": next((type(optimizer).__name__ for optimizer in self.trainer.optimizers), None),
+            "optimizer": next((type(optimizer).__name__ for optimizer in optimizers), None),
             "version": version("rnn-lightning"),
         }
 

@@ -97,10 +97,7 @@ FLAGS = [
     ("--model.dropout=1.5", "dropout is 1.5; it must be at least 0 and below 1"),
     ("--model.dropout=half", "model.dropout wants a number, not 'half'"),
     ("--model.pooling=lsat", "model.pooling is 'lsat', not one of last, mean, max"),
-    (
-        "--model.cell_options={gates: 3}",
-        "the layer 'lstm' has no option 'gates'; it has coupled, peephole, forget_bias",
-    ),
+    ("--model.cell_options={gates: 3}", "the layer 'lstm' has no option 'gates'; it has coupled, peephole"),
     ("--model.cell_options=gates", "model.cell_options wants a table, not 'gates'"),
     ("--data.num_train=0", "num_train is 0; it must be at least 1"),
     ("--data.num_classes=1", "num_classes is 1; it must be 2 or more, or 0 for regression"),

@@ -284,7 +284,7 @@ def test_lengths_that_cannot_be_are_refused(cell: str, lengths: torch.Tensor, me
 def test_a_state_that_is_no_tuple_of_tensors_is_refused(cell: str, state: object) -> None:
     layer, x = {**CELLS, "transformer": Transformer}[cell](3, 8), torch.zeros(2, 5, 3)
     for call in (partial(layer, x, None), partial(layer.step, x[:, 0])):
-        with pytest.raises(ValueError, match="is a tuple of tensors"):
+        with pytest.raises(ValueError, match="is a tuple of tensors, also where it is one alone"):
             call(state)
 
 
