@@ -6,7 +6,6 @@ predicted: the model has V - 1 logits, the first of them for id 1.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -19,12 +18,11 @@ from rnn_lightning.batch import PAD, UNKNOWN, Batch, Facts
 from rnn_lightning.intervals import of_mean
 from rnn_lightning.layers import RecurrentStack, StackState, TiedHead, TokenEmbedding, make_head
 from rnn_lightning.tasks.base import SequenceTask, make_embedding, make_recurrent
+from rnn_lightning.tasks.generation import Drawing, after, random_numbers, written
 from rnn_lightning.tasks.metrics import MeanLoss, Outcomes, Perplexity
 
 _NAMED = 5
 """Next tokens that a prediction names."""
-_SEEDS = 2**63
-"""Seeds that a generator of random numbers takes."""
 
 
 class NextTokens(NamedTuple):
@@ -174,7 +172,7 @@ class LanguageModel(SequenceTask):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[NextTokens]:
         """The most probable tokens after each text of the batch."""
-        return self._most_probable(self._after(batch)[0])
+        return self._most_probable(after(self, batch)[0])
 
     def predict_text(self, texts: Sequence[str], batch_size: int = 64) -> list[NextTokens]:
         """The most probable tokens after each text, in their order; never the unknown one.
@@ -189,7 +187,13 @@ class LanguageModel(SequenceTask):
         return self._of_texts(texts, batch_size)
 
     def generate(
-        self, prompt: str, length: int = 100, temperature: float = 1.0, seed: int | None = None
+        self,
+        prompt: str,
+        length: int = 100,
+        temperature: float = 1.0,
+        seed: int | None = None,
+        top_k: int | None = None,
+        top_p: float = 1.0,
     ) -> Iterator[str]:
         """Goes on writing after a prompt, token by token, one step of the network each.
 
@@ -198,6 +202,9 @@ class LanguageModel(SequenceTask):
             length: tokens to write.
             temperature: the logits are divided by it before a token is drawn; at 0 it is the most probable one.
             seed: makes the drawing repeatable.
+            top_k: only so many of the most probable tokens can be drawn; None: all can.
+            top_p: only the fewest most probable tokens can be drawn that reach this probability together, of those that
+                top_k leaves.
 
         Returns:
             The pieces of text that follow the prompt, each made when it is asked for.
@@ -207,47 +214,15 @@ class LanguageModel(SequenceTask):
         """
         if length < 0:
             raise ValueError(f"length is {length}; it must be at least 0")
-        if not 0 <= temperature < math.inf:
-            raise ValueError(f"temperature is {temperature}; it must be at least 0, and finite")
-        if seed is not None and not 0 <= seed < _SEEDS:
-            raise ValueError(f"seed is {seed}; it must be at least 0 and below {_SEEDS}")
+        drawing, random = Drawing(temperature, top_k, top_p), random_numbers(seed)
         batch = self._encoder().batch([prompt])
         if batch.lengths.item() == 0:
             raise ValueError("the prompt is empty: there is nothing to go on from")
-        random = torch.Generator()
-        if seed is not None:
-            random.manual_seed(seed)
-        else:
-            random.seed()
-        return self._written(batch, length, temperature, random)
-
-    @torch.inference_mode()
-    def _written(self, batch: Batch, length: int, temperature: float, random: torch.Generator) -> Iterator[str]:
-        was_training = self.training
-        self.eval()
-        try:
-            before = int(batch.inputs[0, -1])
-            logits, state = self._after(batch)
-            for _ in range(length):
-                index = _drawn(logits[0].cpu(), temperature, random)
-                yield self._encoder().piece(index, before)
-                embedded = self.embedding(torch.tensor([[index]], device=self.device))
-                output, state = self.recurrent.step(embedded[:, 0], state)
-                logits, before = _without_unknown(self.head(output)), index
-        finally:
-            self.train(was_training)
+        return written(self, batch, length, drawing, random)
 
     def _encoder(self) -> Any:
         assert self.encoder is not None, "a trained language model has a text encoder"
         return self.encoder
-
-    def _after(self, batch: Batch) -> tuple[Tensor, StackState]:
-        """Logits of what comes after each text (B, V - 1), the unknown token impossible, and the state (B, ...)."""
-        embedded = self.embedding(batch.inputs.to(self.device))
-        output, state = self.recurrent(embedded, batch.lengths.to(self.device))
-        rows = torch.arange(len(output), device=self.device)
-        last = output[rows, (batch.lengths.to(self.device) - 1).clamp(min=0)]
-        return _without_unknown(self.head(last)), state
 
     def _most_probable(self, logits: Tensor) -> list[NextTokens]:
         words = self._encoder().words
@@ -283,17 +258,3 @@ class LanguageModel(SequenceTask):
             self.log(f"{split}_{name}", metric, on_step=False, on_epoch=True)
         if split == "test":
             self.test_outcomes.update(nats=nats, counts=counts)
-
-
-def _without_unknown(logits: Tensor) -> Tensor:
-    """The unknown token is never the answer: it stands for words that the model does not have."""
-    return torch.cat((torch.full_like(logits[:, :UNKNOWN], -torch.inf), logits[:, UNKNOWN:]), 1)
-
-
-def _drawn(logits: Tensor, temperature: float, random: torch.Generator) -> int:
-    """A token id, from logits (V - 1,) of the ids from 1 on."""
-    if temperature == 0:
-        return int(logits.argmax()) + 1
-    # The highest becomes 0, so that however low the temperature is, nothing overflows.
-    logits = (logits - logits.max()).double() / temperature
-    return int(torch.multinomial(torch.softmax(logits, 0), 1, generator=random)) + 1
