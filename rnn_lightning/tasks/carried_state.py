@@ -66,8 +66,8 @@ class CarriedState:
         before, here = (restored["num_batches"], len(layers[0][0])), (num_batches, rows * processes)
         if before != here:
             raise ValueError(
-                f"the checkpoint was made within an epoch of {before[0]:,} batches of {before[1]} streams, and here "
-                f"is of {here[0]:,} of {here[1]}: a training goes on with the options it began with"
+                f"the checkpoint was made within an epoch of {before[0]:,} batches of {before[1]} streams; an epoch "
+                f"has {here[0]:,} of {here[1]} here: a training goes on with the options it began with"
             )
         own = slice(rank * rows, (rank + 1) * rows)
         self._states["train"] = tuple(tuple(tensor[own].to(inputs.device) for tensor in layer) for layer in layers)
