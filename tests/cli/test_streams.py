@@ -30,6 +30,11 @@ def _weights(run: Path) -> dict[str, torch.Tensor]:
     return {name: weight for name, weight in weights.items() if name != "_extra_state"}
 
 
+def _run_of(checkpoint: Path) -> Path:
+    """The run folder that a checkpoint stands in."""
+    return checkpoint.parent.parent
+
+
 def test_a_run_in_streams_is_scored_in_streams(command: Command) -> None:
     fitted = command("fit", *STREAMS, "--model.scheduled_sampling=0.3", "--model.num_layers=2")
     assert (fitted.code, fitted.err) == (0, "")
@@ -66,11 +71,6 @@ def test_the_streams_of_two_processes_go_on_in_one(installed: Command) -> None:
     assert (carried["num_batches"], [[t.shape for t in layer] for layer in carried["layers"]]) == (10, [[(8, 8)]])
     resumed = installed("fit", *STREAMS, "--trainer.max_epochs=1", "--data.batch_size=8", "--ckpt_path", best)
     assert resumed.code == 0, resumed.err
-    (rest,) = set(Path("runs").glob("*/*")) - {only_run_of(best)}
-    for name, weight in _weights(only_run_of(best)).items():
+    (rest,) = set(Path("runs").glob("*/*")) - {_run_of(best)}
+    for name, weight in _weights(_run_of(best)).items():
         torch.testing.assert_close(_weights(rest)[name], weight, rtol=0, atol=1e-5)
-
-
-def only_run_of(checkpoint: Path) -> Path:
-    """The run folder that a checkpoint stands in."""
-    return checkpoint.parent.parent
