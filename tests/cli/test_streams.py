@@ -45,7 +45,7 @@ def test_a_run_in_streams_is_scored_in_streams(command: Command) -> None:
     assert (tested.code, windows.code) == (0, 0)
     assert measured(windows)["test_loss"] != measured(tested)["test_loss"]
     assert command("generate", "--prompt=abe", "--length=9", "--top_k=3", "--top_p=0.9", "--seed=1").code == 0
-    assert command("predict").code == 0
+    assert command("predict", "--text=abe").code == 0
 
 
 def test_two_processes_with_streams_of_their_own_train_as_one_with_all(installed: Command) -> None:
