@@ -188,7 +188,7 @@ class LanguageModel(SequenceTask):
             share /= self.trainer.estimated_stepping_batches
             state = self._before("train", batch_idx)
             batch = batch._replace(inputs=with_own_tokens(self, batch.inputs, state, share))
-        nats, counts = self._nats("train", batch, batch_idx)
+        nats, counts = self._of_part("train", batch, batch_idx)
         count = counts.sum()
         loss = nats.sum() / count.clamp(min=1)
         self.add_train_loss(loss, count)
@@ -299,18 +299,23 @@ class LanguageModel(SequenceTask):
         """From (B, ...) of each process to those of all, one after the other."""
         return cast(Tensor, self.all_gather(tensor)).view(-1, *tensor.shape[1:])
 
-    def _nats(self, part: str, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Loss of each text, summed over its tokens (B,), in nats, and how many they are (B,)."""
-        assert batch.targets is not None, "a batch for training or scoring has targets"
-        logits, state = self(batch.inputs, batch.lengths, self._before(part, batch_idx))
+    def _of_part(self, part: str, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
+        """Loss and number of each text's tokens (B,), the state carried where the data is in streams."""
+        nats, counts, state = self._nats(batch, self._before(part, batch_idx))
         if self._in_streams:
             self._carried.keep(part, state)
+        return nats, counts
+
+    def _nats(self, batch: Batch, state: StackState | None = None) -> tuple[Tensor, Tensor, StackState]:
+        """Loss of each text, summed over its tokens (B,), in nats, how many they are (B,), and the state after them."""
+        assert batch.targets is not None, "a batch for training or scoring has targets"
+        logits, after_all = self(batch.inputs, batch.lengths, state)
         targets = batch.targets - 1
         nats = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD - 1, reduction="none")
-        return nats.view_as(targets).sum(1), (targets != PAD - 1).sum(1)
+        return nats.view_as(targets).sum(1), (targets != PAD - 1).sum(1), after_all
 
     def _measure(self, split: str, metrics: nn.ModuleDict, batch: Batch, batch_idx: int) -> None:
-        nats, counts = self._nats(split, batch, batch_idx)
+        nats, counts = self._of_part(split, batch, batch_idx)
         count = counts.sum()
         loss = nats.sum() / count.clamp(min=1)
         unknown = (torch.as_tensor(batch.targets) == UNKNOWN).sum() / count.clamp(min=1)
