@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rnn_lightning.batch import Batch, Facts
+    from rnn_lightning.callbacks.gradients import GradientProbe
     from rnn_lightning.data.adding import AddingProblem
     from rnn_lightning.data.base import SequenceData, Sequences
     from rnn_lightning.data.copy_memory import CopyMemory
@@ -36,6 +37,7 @@ _MODULES = {
     "CopyMemory": "data.copy_memory",
     "Digits": "data.digits",
     "Facts": "batch",
+    "GradientProbe": "callbacks.gradients",
     "IMDb": "data.imdb",
     "LanguageModel": "tasks.language_model",
     "NextWord": "data.next_word",
@@ -61,6 +63,7 @@ __all__ = [
     "CopyMemory",
     "Digits",
     "Facts",
+    "GradientProbe",
     "IMDb",
     "LanguageModel",
     "NextWord",

@@ -93,7 +93,7 @@ def test_the_base_lies_under_everything() -> None:
 
 @pytest.mark.parametrize("name", configs.shipped())
 def test_a_config_is_understood_by_the_command(name: str, workplace: Path) -> None:
-    words = ["--config", str(configs.resolve("base.yaml")), "--config", str(configs.resolve(name))]
+    words = ["--config", str(configs.base()), "--config", str(configs.resolve(name))]
     command = FitCommand("fit", words)
     given = _read(name)
     for section in ("model", "data", "optimizer", "lr_scheduler"):
@@ -101,7 +101,11 @@ def test_a_config_is_understood_by_the_command(name: str, workplace: Path) -> No
             parsed = command.config[section].init_args[option]
             assert (list(parsed) if isinstance(parsed, tuple) else parsed) == value, option
     for option, value in given.get("trainer", {}).items():
-        assert command.config.trainer[option] == value
+        if option == "callbacks+":
+            names = [callback.class_path.rpartition(".")[2] for callback in command.config.trainer.callbacks]
+            assert names == [callback["class_path"] for callback in value]
+        else:
+            assert command.config.trainer[option] == value
     assert list(workplace.iterdir()) == []
 
 
@@ -115,6 +119,16 @@ def test_an_architecture_is_called_as_its_config(name: str, architecture: str) -
     assert called(_read(name)["model"]) == architecture
 
 
-@pytest.mark.parametrize("name", ["lstm", "lstm.yaml"])
-def test_a_name_is_looked_up_among_the_shipped_ones(name: str, workplace: Path) -> None:
-    assert configs.resolve(name) == configs.folder() / "lstm.yaml"
+@pytest.mark.parametrize("name", ["lstm", "presets/gradients"])
+@pytest.mark.parametrize("end", ["", ".yaml"])
+def test_a_name_is_looked_up_among_the_shipped_ones(name: str, end: str, workplace: Path) -> None:
+    assert configs.resolve(f"{name}{end}") == configs.folder() / f"{name}.yaml"
+
+
+PRESETS = [name for name in configs.shipped() if name.startswith("presets/")]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_says_nothing_of_model_or_data_and_adds_to_what_others_say(name: str) -> None:
+    assert not {"model", "data"} & set(_read(name))
+    assert "callbacks" not in _read(name).get("trainer", {})

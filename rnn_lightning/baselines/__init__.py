@@ -68,12 +68,18 @@ def baselines(facts: Facts, train: Ragged, val: Ragged, test: Ragged) -> Iterato
     yield _baseline(name, parts, lambda part: measure(part, np.full(len(part.targets), always)))
     if not has_extra() or len(np.unique(train.targets)) < 2 or len(train.values) == 0:
         return  # or nothing to tell apart, or nothing to tell it by
-    from rnn_lightning.baselines.linear import NBSVM, MeanFeatures
+    from rnn_lightning.baselines.linear import NBSVM, Linear, all_steps, means
 
     if facts.encoder is None:
         kind = "logistic" if facts.labels else "linear"
-        model = MeanFeatures(train, regression=not facts.labels)
-        yield _baseline(f"{kind} regression on mean features", parts, lambda part: measure(part, model.predict(part)))
+
+        def regression(what: str, features: Callable[[Ragged], Array]) -> Baseline:
+            model = Linear(train, not facts.labels, features)
+            return _baseline(f"{kind} regression on {what}", parts, lambda part: measure(part, model.predict(part)))
+
+        yield regression("mean features", means)
+        if len(set.union(*(set(np.diff(part.offsets).tolist()) for part in (train, val, test)))) == 1:
+            yield regression("all steps", all_steps)
     elif facts.labels:
         machine = NBSVM(train, val)
         yield _baseline("NB-SVM on words and pairs", parts, lambda part: measure(part, machine.predict(part)))

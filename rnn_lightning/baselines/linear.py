@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,21 +22,35 @@ _PENALTIES = (0.001, 0.01, 0.1, 1.0)
 """Values of C to choose from on the validation part: the higher, the closer to the training part."""
 
 
-class MeanFeatures:
-    """Logistic regression, or linear regression for numbers, on the mean of each feature over a sequence's steps.
+def means(sequences: Ragged) -> Array:
+    """The mean of each feature over a sequence's steps (S, D); zero for a sequence without any."""
+    sums = np.pad(np.cumsum(sequences.values, 0, dtype=float), ((1, 0), (0, 0)))
+    sizes = np.diff(sequences.offsets)
+    return np.asarray(np.diff(sums[sequences.offsets], axis=0) / np.maximum(sizes, 1)[:, None])
+
+
+def all_steps(sequences: Ragged) -> Array:
+    """Each feature of each step, (S, T D), of sequences that all have T steps."""
+    return sequences.values.reshape(len(sequences.targets), -1)
+
+
+class Linear:
+    """Logistic regression, or linear regression for numbers, on a vector of features for each sequence.
 
     Args:
         train: sequences of features.
         regression: the targets are numbers, not classes.
+        features: makes the vectors (S, ...): `means` or `all_steps`.
     """
 
-    def __init__(self, train: Ragged, regression: bool) -> None:
+    def __init__(self, train: Ragged, regression: bool, features: Callable[[Ragged], Array]) -> None:
         last = LinearRegression() if regression else LogisticRegression(max_iter=1000)
-        self.model = make_pipeline(StandardScaler(), last).fit(_means(train), train.targets)
+        self.features = features
+        self.model = make_pipeline(StandardScaler(), last).fit(features(train), train.targets)
 
     def predict(self, sequences: Ragged) -> Array:
         """A class or a number for each sequence (S,)."""
-        return np.asarray(self.model.predict(_means(sequences)))
+        return np.asarray(self.model.predict(self.features(sequences)))
 
 
 class NBSVM:
@@ -86,13 +101,6 @@ class NBSVM:
         scores = [line.decision_function(_weighted(counts, ratios)) for line, ratios in pairs]
         best = (scores[0] > 0).astype(int) if len(scores) == 1 else np.argmax(scores, 0)
         return np.asarray(self.labels[best])
-
-
-def _means(sequences: Ragged) -> Array:
-    """The mean of each feature over a sequence's steps (S, D); zero for a sequence without any."""
-    sums = np.pad(np.cumsum(sequences.values, 0, dtype=float), ((1, 0), (0, 0)))
-    sizes = np.diff(sequences.offsets)
-    return np.asarray(np.diff(sums[sequences.offsets], axis=0) / np.maximum(sizes, 1)[:, None])
 
 
 def _ngrams(texts: Ragged, size: int) -> tuple[Array, Array]:

@@ -1,1 +1,5 @@
 """What watches a training run."""
+
+from rnn_lightning.callbacks.gradients import GradientProbe
+
+__all__ = ["GradientProbe"]

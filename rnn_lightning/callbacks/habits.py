@@ -7,8 +7,25 @@ from typing import Any, Literal, final
 from lightning.pytorch import LightningModule, Trainer, callbacks
 
 
+class _Patient(callbacks.Callback):
+    """Asks for no quantity that comes with the first validation where the training ends before it."""
+
+    monitor: Any
+    _was_validated = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes that there was a validation."""
+        self._was_validated |= not trainer.sanity_checking
+        super().on_validation_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Looks at the quantity where it can be there."""
+        if self._was_validated or not trainer.enable_validation or self.monitor in trainer.callback_metrics:
+            super().on_train_epoch_end(trainer, pl_module)
+
+
 @final
-class Checkpoint(callbacks.ModelCheckpoint):
+class Checkpoint(_Patient, callbacks.ModelCheckpoint):
     """Keeps the best checkpoint of a run as checkpoints/best.ckpt; the newest stands beside it as last.ckpt.
 
     Args:
@@ -45,7 +62,7 @@ class LastCheckpoint(callbacks.ModelCheckpoint):
 
 
 @final
-class EarlyStopping(callbacks.EarlyStopping):
+class EarlyStopping(_Patient, callbacks.EarlyStopping):
     """Stops the training when a quantity has not improved for some epochs.
 
     Args:

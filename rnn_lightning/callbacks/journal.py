@@ -56,7 +56,10 @@ class Journal(Callback):
             why = f"has not improved for {epochs} epochs" if finite else "is no finite number"
             say(f"Stopped early after epoch {stopping.stopped_epoch + 1}: {stopping.monitor} {why}.")
         checkpoint = _find(trainer, Checkpoint)
-        if checkpoint is None or checkpoint.best_model_score is None:
+        if checkpoint is None or not self._epochs:
+            return
+        if checkpoint.best_model_score is None:
+            say(f"No best checkpoint: {checkpoint.monitor} was not measured.")
             return
         score = float(checkpoint.best_model_score)
         for number, measured in self._epochs.items():

@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rnn_lightning.cli.errors import UserError, report
+from rnn_lightning.cli import errors
+from rnn_lightning.cli.errors import UserError
 from rnn_lightning.registry import did_you_mean
 
 VERBS = {
@@ -16,6 +17,8 @@ VERBS = {
     "predict": "predict raw text, or the test part where the data has no text",
     "generate": "go on with a text, by a language model",
     "baseline": "what methods without a network reach on the same data",
+    "compare": "train several models on several tasks, with several seeds, and draw up a table",
+    "report": "draw what runs recorded: learning curves, gradients",
 }
 
 USAGE = f"""\
@@ -39,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `rnn-lightning`; None takes those of the process.
 
     Returns:
-        The exit code: 0, or 2 for a mistake of the user's, which is told in a line or two on standard error.
+        The exit code: 0, or 2 for a mistake of the user's and 1 for a training that fails, either of which is told in
+        a line or two on standard error.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
@@ -62,13 +66,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("RNN_LIGHTNING_DEBUG"):
             raise
-        return report(error)
+        return errors.report(error)
 
 
 def _run(verb: str, options: list[str]) -> int:
     from rnn_lightning.cli.configs import expand
 
     options = expand(options)
+    if verb == "report":
+        from rnn_lightning.cli.report import report
+
+        return report(options)
     if "OMP_WAIT_POLICY" not in os.environ:
         # Read when torch is loaded: its threads wait for each other by spinning, but not for long. On an idle machine
         # that is as fast as spinning on (and twice as fast as sleeping), beside a busy neighbour it loses less.
@@ -92,6 +100,10 @@ def _run(verb: str, options: list[str]) -> int:
         from rnn_lightning.cli.baseline import baseline
 
         return baseline(options)
+    if verb == "compare":
+        from rnn_lightning.cli.compare import compare
+
+        return compare(options)
     from rnn_lightning.cli.score import score
 
     return score(verb, options)

@@ -24,7 +24,7 @@ def baseline(options: list[str]) -> int:
     Returns:
         The exit code.
     """
-    left = [configs.written_out(configs.read(configs.resolve("base.yaml")), _SECTIONS)]
+    left = [configs.written_out(configs.read(configs.base()), _SECTIONS)]
     for flag, value in configs.pairs(options):
         if flag == "--config":
             left.append(configs.written_out(configs.read(Path(str(value))), _SECTIONS))

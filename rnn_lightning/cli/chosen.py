@@ -112,7 +112,7 @@ def _newest(verb: str, sections: list[dict[str, Any]], model_class: str | None) 
         kind = "-".join(word for word in (architecture, task) if word)
         config = "next_word.yaml" if model_class == "LanguageModel" else "lstm.yaml"
         raise UserError(
-            f"no {kind + ' ' if kind else ''}run under {runs.ROOT}/ to {verb}; train one first "
+            f"no {kind + ' ' if kind else ''}run under {runs.root()}/ to {verb}; train one first "
             f"(rnn-lightning fit --config {config}) or name a checkpoint (--ckpt_path FILE)"
         )
     return run
@@ -120,6 +120,6 @@ def _newest(verb: str, sections: list[dict[str, Any]], model_class: str | None) 
 
 def _defaults(run: Path | None) -> dict[str, Any]:
     """The shipped settings of the Trainer, and the data that the run recorded."""
-    base = configs.read(configs.resolve("base.yaml"))
+    base = configs.read(configs.base())
     defaults = {"trainer": base["trainer"], "seed_everything": base["seed_everything"]}
     return defaults if run is None else {**defaults, "data": runs.recorded(run)["data"]}

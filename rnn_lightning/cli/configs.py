@@ -34,6 +34,11 @@ def folder() -> Path:
     return inside if inside.is_dir() else package.parent / "configs"
 
 
+def base() -> Path:
+    """What lies under every command: the shipped one, whatever stands in the working directory."""
+    return folder() / "base.yaml"
+
+
 def shipped() -> list[str]:
     """Names of the shipped configs, such as lstm.yaml."""
     return sorted(path.relative_to(folder()).as_posix() for path in folder().rglob("*.yaml"))

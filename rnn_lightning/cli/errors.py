@@ -1,4 +1,4 @@
-"""Mistakes of a user's, told in one to three lines."""
+"""Mistakes of a user's, and trainings that fail, told in one to three lines."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-EXIT_MISTAKE = 2
+EXIT_MISTAKE, EXIT_FAILED = 2, 1
 _PACKAGE = Path(__file__).parents[1]
 
 
 class UserError(Exception):
     """A mistake of the user's; its text is for the person at the prompt."""
+
+    exit_code = EXIT_MISTAKE
+
+
+class TrainingError(UserError):
+    """A training that was rightly asked for and has no end that is worth keeping."""
+
+    exit_code = EXIT_FAILED
 
 
 def report(error: BaseException) -> int:
@@ -20,11 +28,17 @@ def report(error: BaseException) -> int:
 
     A mistake gets a line; a fault of the program's, or of a plugin's, is raised again with its traceback.
     """
-    mistake = next((cause for cause in _causes(error) if _is_mistake(cause)), None)
+    mistake = mistake_in(error)
     if mistake is None:
         raise error
-    print(f"rnn-lightning: {mistake}", file=sys.stderr)
-    return EXIT_MISTAKE
+    # In one piece: other processes may say the same at the same time.
+    sys.stderr.write(f"rnn-lightning: {mistake}\n")
+    return mistake.exit_code if isinstance(mistake, UserError) else EXIT_MISTAKE
+
+
+def mistake_in(error: BaseException) -> BaseException | None:
+    """The user's mistake that an error was raised from; None where it is a fault of another kind."""
+    return next((cause for cause in _causes(error) if _is_mistake(cause)), None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

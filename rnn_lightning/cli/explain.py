@@ -51,6 +51,8 @@ def explain(complaint: str, parser: ArgumentParser, options: list[str]) -> UserE
         has = did_you_mean(match[1], known) or (f"; it has {', '.join(known)}" if known else "")
         return UserError(f"{_place(match[1], options)}{name} has no option '{match[1]}'{has}")
     if match := re.search(r"arguments are required: (.+)", complaint):
+        if not section:
+            return UserError(f"{match[1]} cannot be null")
         given = _class_of(section, options)
         return UserError(f"{section}: {given.__name__ if given is not None else 'it'} needs {match[1]}")
     classes = list(_classes(section)) if len(keys) == 1 else []
@@ -95,6 +97,8 @@ def _unknown_option(flag: str, parser: ArgumentParser, options: list[str]) -> st
 
 def _wrong_value(complaint: str, key: str, options: list[str]) -> str:
     """A value of the wrong kind, or whatever else the parser says, in its own first words."""
+    if key == "trainer.trainer":
+        return "--trainer takes no value: it has options, such as --trainer.max_epochs 3"
     if not key:
         return complaint.partition("\n")[0].strip()
     given = re.search(r"Got value: (.*)", complaint) or re.search(r"Given value: (.*)", complaint)

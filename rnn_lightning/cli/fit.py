@@ -16,16 +16,19 @@ from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from rnn_lightning.callbacks.finite import Finite, NotFiniteError
 from rnn_lightning.callbacks.habits import LastCheckpoint, ProgressBar
 from rnn_lightning.callbacks.journal import Journal, say
 from rnn_lightning.callbacks.summary import Summary
 from rnn_lightning.cli import configs, runs
 from rnn_lightning.cli.app import FitCommand
-from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.errors import TrainingError, UserError
 from rnn_lightning.registry import did_you_mean
 from rnn_lightning.tasks.base import CHECKPOINT_KEY
 from rnn_lightning.tasks.loading import read_checkpoint
 
+_COUNTS = ("step_size", "step_size_up", "T_max", "total_iters")
+"""Options of torch's schedules that count epochs or steps."""
 _RUN = "RNN_LIGHTNING_RUN"
 """Environment variable by which the processes that a training starts learn its run folder."""
 
@@ -39,7 +42,7 @@ def fit(options: list[str]) -> int:
     Returns:
         The exit code.
     """
-    command = FitCommand("fit", ["--config", str(configs.resolve("base.yaml")), *options])
+    command = FitCommand("fit", ["--config", str(configs.base()), *options])
     _check_intervals(command)
     steps_before = _steps_before(command)
     architecture = runs.architecture(command.config.model.as_dict())
@@ -54,15 +57,21 @@ def fit(options: list[str]) -> int:
         verbs = ["test", "predict" if command.model.encoder is None else "predict --text TEXT"]
         verbs += ["generate --prompt TEXT"] if hasattr(command.model, "generate") else []
         say(f"Next: {'  ·  '.join(f'rnn-lightning {verb}' for verb in verbs)}")
+    elif (last := run / "checkpoints" / "last.ckpt").is_file():
+        say(f"Next: rnn-lightning test --ckpt_path {last}")
     return 0
 
 
 def _check_intervals(command: FitCommand) -> None:
-    """The Trainer divides by these without looking at them."""
+    """The Trainer and torch's schedules divide by these without looking at them."""
     for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval"):
         value = command.config.trainer[name]
         if isinstance(value, int | float) and value <= 0:
             raise UserError(f"trainer.{name} is {value}; it must be above 0")
+    schedule = command.config.get("lr_scheduler") or {}
+    for name, value in (schedule.get("init_args") or {}).items():
+        if name in _COUNTS and isinstance(value, int) and value < 1:
+            raise UserError(f"lr_scheduler.{name} is {value}; it must be at least 1")
 
 
 def _steps_before(command: FitCommand) -> int:
@@ -80,6 +89,12 @@ def _steps_before(command: FitCommand) -> int:
         raise UserError(f"{path} holds a {checkpoint[CHECKPOINT_KEY]['task']}, and this would train a {task}")
     if "optimizer_states" not in checkpoint:
         raise UserError(f"{path} holds the weights alone: a training cannot go on from it")
+    before, now = checkpoint[CHECKPOINT_KEY].get("optimizer"), command.config.get("optimizer")
+    if before and now and before != now.class_path.rpartition(".")[2]:
+        raise UserError(
+            f"{path} was trained with {before}, and this would go on with {now.class_path.rpartition('.')[2]}: "
+            f"give --optimizer {before}"
+        )
     steps: int = checkpoint["global_step"]
     return steps
 
@@ -91,6 +106,11 @@ def _train(command: FitCommand, trainer: Trainer, steps_before: int) -> None:
         if "`val_check_interval`" not in str(error):
             raise
         raise UserError(f"trainer: {str(error).strip()}") from error
+    except NotFiniteError as error:
+        if not trainer.is_global_zero:
+            # The first process says it for all. It would be killed while it does if another one failed.
+            raise SystemExit(0) from error
+        raise TrainingError(str(error)) from error
     except (MisconfigurationException, RuntimeError) as error:
         # The two that watch a quantity miss it in the first epoch, each in its own way.
         measured = list(trainer.callback_metrics)
@@ -113,7 +133,7 @@ def _train(command: FitCommand, trainer: Trainer, steps_before: int) -> None:
 def trainer_in(run: Path, command: FitCommand) -> Trainer:
     """The Trainer, with everything that it writes inside the run folder."""
     logger = command.config_init.trainer.logger
-    own = CSVLogger(str(runs.ROOT), name=run.parent.name, version=run.name)
+    own = CSVLogger(str(runs.root()), name=run.parent.name, version=run.name)
     further = [] if logger in (None, True) else logger if isinstance(logger, list) else [logger]
     return command.instantiate_trainer(
         default_root_dir=str(run),
@@ -132,7 +152,7 @@ def _callbacks(command: FitCommand) -> list[Any]:
     checkpoints = [] if config.checkpoint is None else [config.checkpoint, LastCheckpoint()]
     stopping = [] if config.early_stopping is None else [config.early_stopping]
     summary = [] if config.trainer.enable_model_summary is False else [Summary()]
-    return [*given, *bar, *checkpoints, *stopping, *summary, Journal()]
+    return [*given, *bar, *checkpoints, *stopping, *summary, Finite(), Journal()]
 
 
 def _quiet(command: FitCommand) -> dict[str, Any]:
@@ -155,7 +175,7 @@ def _run_folder(name: str) -> Iterator[Path]:
     if "LOCAL_RANK" in os.environ and _RUN in os.environ:
         yield Path(os.environ[_RUN])
         return
-    run = runs.create(name) if _is_first() else runs.ROOT / name / "elsewhere"
+    run = runs.create(name) if _is_first() else runs.root() / name / "elsewhere"
     os.environ[_RUN] = str(run)
     mistaken = False
     try:
@@ -168,7 +188,7 @@ def _run_folder(name: str) -> Iterator[Path]:
         nothing = not (run / "checkpoints").is_dir() and (mistaken or not (run / "metrics.csv").is_file())
         if nothing and _is_first():
             shutil.rmtree(run, ignore_errors=True)
-            for folder in (run.parent, runs.ROOT):
+            for folder in (run.parent, runs.root()):
                 with suppress(OSError):  # another run stands in it
                     folder.rmdir()
 

@@ -1,7 +1,11 @@
-"""Run folders: runs/<architecture>-<task>/<time of its start>/. Nothing heavy is imported here."""
+"""Run folders: runs/<architecture>-<task>/<time of its start>/. Nothing heavy is imported here.
+
+The environment variable RNN_LIGHTNING_RUNS names another folder than runs/.
+"""
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +13,7 @@ from typing import Any
 from rnn_lightning.cli import configs
 from rnn_lightning.cli.errors import UserError
 
-ROOT = Path("runs")
+ROOT_VARIABLE = "RNN_LIGHTNING_RUNS"
 BEST = Path("checkpoints") / "best.ckpt"
 CONFIG = "config.yaml"
 
@@ -21,6 +25,11 @@ def architecture(model: dict[str, Any]) -> str:
     return f"{stacked}{'bi' if options.get('bidirectional') else ''}{options.get('cell', 'lstm')}"
 
 
+def root() -> Path:
+    """The folder that all runs stand in."""
+    return Path(os.environ.get(ROOT_VARIABLE) or "runs")
+
+
 def create(name: str) -> Path:
     """A new, empty run folder. Two runs that start in the same second get two folders.
 
@@ -30,7 +39,7 @@ def create(name: str) -> Path:
     start = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     number = 1
     while True:
-        folder = ROOT / name / (start if number == 1 else f"{start}-{number}")
+        folder = root() / name / (start if number == 1 else f"{start}-{number}")
         try:
             folder.mkdir(parents=True)
             return folder
@@ -41,7 +50,10 @@ def create(name: str) -> Path:
 
 
 def newest(
-    wanted_architecture: str | None = None, wanted_task: str | None = None, wanted_model: str | None = None
+    wanted_architecture: str | None = None,
+    wanted_task: str | None = None,
+    wanted_model: str | None = None,
+    part: str | Path = BEST,
 ) -> Path | None:
     """The run that started last, of those that have a best checkpoint; None where there is none.
 
@@ -49,8 +61,9 @@ def newest(
         wanted_architecture: only runs of this one.
         wanted_task: only runs of this one.
         wanted_model: only runs of this task class, such as LanguageModel.
+        part: the file that they have, if it is not the best checkpoint.
     """
-    found = [best.parents[1] for best in ROOT.glob(f"*/*/{BEST.as_posix()}")]
+    found = [run for run in root().glob("*/*") if (run / part).is_file()]
     fitting = [
         run
         for run in found
@@ -61,17 +74,21 @@ def newest(
     return max(fitting, key=_start, default=None)
 
 
-def find(name: str) -> Path:
+def find(name: str, scored: bool = True) -> Path:
     """The run folder of this name: a path, or the part of it below runs/, or the time of its start alone.
+
+    Args:
+        name: which one.
+        scored: it is to have a best checkpoint.
 
     Raises:
         UserError: there is no such run, or it has no best checkpoint yet.
     """
-    candidates = [Path(name), ROOT / name, *ROOT.glob(f"*/{name}")]
+    candidates = [Path(name), root() / name, *root().glob(f"*/{name}")]
     run = next((folder for folder in candidates if (folder / CONFIG).is_file()), None)
     if run is None:
-        raise UserError(f"there is no run '{name}' under {ROOT}/")
-    if not (run / BEST).is_file():
+        raise UserError(f"there is no run '{name}' under {root()}/")
+    if scored and not (run / BEST).is_file():
         raise UserError(f"the run {run} has no best checkpoint yet ({BEST})")
     return run
 

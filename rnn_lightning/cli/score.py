@@ -42,8 +42,16 @@ def score(verb: str, options: list[str]) -> int:
     intervals = chosen.model.intervals
     say(f"  {in_words(measured, intervals)}{_how_many(trainer, command.datamodule, verb)}")
     if chosen.run is not None and trainer.is_global_zero:
-        kept = {"checkpoint": str(chosen.path), **measured, **({"intervals": dict(intervals)} if intervals else {})}
-        _keep(chosen.run / verb / "metrics.json", kept)
+        _keep(
+            chosen.run / verb / "metrics.json",
+            {
+                "checkpoint": str(chosen.path),
+                **measured,
+                **({"intervals": dict(intervals)} if intervals else {}),
+                "chance_level": getattr(command.datamodule, "chance_level", dict)(),
+                "parameters": sum(parameter.numel() for parameter in chosen.model.parameters()),
+            },
+        )
     return 0
 
 

@@ -107,16 +107,33 @@ class SequenceData(pl.LightningDataModule, ABC):
         return self._loader(self.train, LengthBucketSampler(self.train.lengths, self.batch_size, True, seed))
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Each validation sequence once, sorted by length."""
-        return self._loader(self.val, LengthBucketSampler(self.val.lengths, self.batch_size, False))
+        """Each validation sequence once, sorted by length.
+
+        Raises:
+            ValueError: there are fewer than processes.
+        """
+        return self._loader(self.val, self._each_once("validation", self.val))
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Each test sequence once, sorted by length."""
-        return self._loader(self.test, LengthBucketSampler(self.test.lengths, self.batch_size, False))
+        """Each test sequence once, sorted by length.
+
+        Raises:
+            ValueError: there are fewer than processes.
+        """
+        return self._loader(self.test, self._each_once("test", self.test))
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """The test sequences in their own order."""
         return self._loader(self.test, None)
+
+    def _each_once(self, part: str, sequences: Sequences) -> LengthBucketSampler:
+        sampler = LengthBucketSampler(sequences.lengths, self.batch_size, False)
+        if len(sequences) < sampler.num_replicas:
+            raise ValueError(
+                f"the {part} part has {len(sequences)} sequence{'s'[: len(sequences) != 1]}, "
+                f"too few for {sampler.num_replicas} processes: give fewer --trainer.devices"
+            )
+        return sampler
 
     def _loader(self, sequences: Sequences, sampler: LengthBucketSampler | None) -> Loader:
         loader = Loader(

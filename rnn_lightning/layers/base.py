@@ -40,6 +40,8 @@ class RecurrentLayer(nn.Module, ABC):
 
     num_states = 1
     """How many tensors the state has; each is (B, H) unless `initial_state` says otherwise."""
+    state_names: tuple[str, ...] = ("h", "c")
+    """What its first tensors are: h, the hidden state, and c, the memory cell. What has no name is not looked at."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -120,10 +122,17 @@ class RecurrentLayer(nn.Module, ABC):
         if state is None:
             return self.initial_state(x)
         wanted = [tuple(tensor.shape) for tensor in self.initial_state(x)]
-        given = [tuple(tensor.shape) for tensor in state]
+        given = self._shapes(state)
         if given != wanted:
             raise ValueError(f"the state of this {type(self).__name__} has shapes {wanted}; it was given {given}")
         return state
+
+    def _shapes(self, state: State) -> list[tuple[int, ...]]:
+        if not isinstance(state, tuple | list) or not all(isinstance(tensor, Tensor) for tensor in state):
+            raise ValueError(
+                f"the state of this {type(self).__name__} is a tuple of tensors, also where it is one alone"
+            )
+        return [tuple(tensor.shape) for tensor in state]
 
 
 def loop(

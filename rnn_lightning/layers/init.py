@@ -6,6 +6,8 @@ D) for the input, (G H, H) for the recurrence.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -38,3 +40,24 @@ def log_memories_(bias: Tensor) -> Tensor:
     After Tallec and Ollivier (2018, https://arxiv.org/abs/1804.11188): a gate f remembers for about 1 / (1 - f) steps.
     """
     return bias.uniform_(1.0, _LONGEST - 1.0).log_()
+
+
+def torch_uniform_(layer: nn.Module, hidden_size: int) -> None:
+    """Draws all weights and biases of a layer as torch's RNN, LSTM and GRU do: evenly between -1 and 1 / sqrt(H).
+
+    The gains of layer normalisation, which those have not, stay as they are.
+    """
+    bound = 1 / math.sqrt(hidden_size)
+    for name, parameter in layer.named_parameters():
+        if "gain" not in name:
+            nn.init.uniform_(parameter, -bound, bound)
+
+
+def check_finite(name: str, value: float) -> None:
+    """Refuses what is no finite number.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} is {value}; it must be a finite number")

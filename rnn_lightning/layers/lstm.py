@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rnn_lightning.layers.base import RecurrentLayer, State, loop
-from rnn_lightning.layers.init import orthogonal_blocks_, xavier_blocks_
+from rnn_lightning.layers.init import check_finite, orthogonal_blocks_, xavier_blocks_
 from rnn_lightning.layers.padding import add_padding_input, last_valid
 from rnn_lightning.layers.product import linear
 
@@ -40,13 +40,26 @@ class LSTM(RecurrentLayer):
         hidden_size: features of the output, H.
         coupled: write as much as is forgotten, i = 1 - f.
         peephole: let the gates see the memory.
+        forget_bias: what the forget gate's bias begins with; above 0 the gate begins open.
+
+    Raises:
+        ValueError: a size is not positive, or forget_bias is no finite number.
     """
 
     num_states = 2
 
-    def __init__(self, input_size: int, hidden_size: int, coupled: bool = False, peephole: bool = False) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        coupled: bool = False,
+        peephole: bool = False,
+        forget_bias: float = 1.0,
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        check_finite("forget_bias", forget_bias)
         self.coupled = coupled
+        self.forget_bias = forget_bias
         num_gates = 3 if coupled else 4
         self.weight_input = nn.Parameter(torch.empty(num_gates * hidden_size, input_size))
         self.weight_hidden = nn.Parameter(torch.empty(num_gates * hidden_size, hidden_size))
@@ -55,12 +68,12 @@ class LSTM(RecurrentLayer):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Each gate's block by itself: Xavier for the input, orthogonal for the recurrence; forget bias 1, others 0."""
+        """Each gate's block by itself: Xavier for the input, orthogonal for the recurrence; other biases 0."""
         xavier_blocks_(self.weight_input, self.hidden_size)
         orthogonal_blocks_(self.weight_hidden, self.hidden_size)
         with torch.no_grad():
             *_, forget, _, _ = self.bias.zero_().chunk(3 if self.coupled else 4)
-            forget.fill_(1.0)
+            forget.fill_(self.forget_bias)
         if self.weight_peephole is not None:
             nn.init.zeros_(self.weight_peephole)
 

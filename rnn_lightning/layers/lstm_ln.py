@@ -25,6 +25,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from rnn_lightning.layers.base import State
+from rnn_lightning.layers.init import check_finite
 from rnn_lightning.layers.layer_norm import normalise, normalise_backward, normalise_blocks, normalise_blocks_backward
 from rnn_lightning.layers.normalised import NormalisedLayer
 from rnn_lightning.layers.padding import last_valid
@@ -39,25 +40,38 @@ class LayerNormLSTM(NormalisedLayer):
         hidden_size: features of the output, H.
         recurrent_dropout: share of the features of h that the matrix U does not see, the same ones all along.
         zoneout: share of the features of h that a step leaves as they were.
+        forget_bias: what the forget gate's bias begins with; above 0 the gate begins open.
+
+    Raises:
+        ValueError: a size is not positive, a share is outside [0, 1), or forget_bias is no finite number.
     """
 
     num_states = 2
     num_gates = 4
 
-    def __init__(self, input_size: int, hidden_size: int, recurrent_dropout: float = 0.0, zoneout: float = 0.0) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        forget_bias: float = 1.0,
+    ) -> None:
         super().__init__(input_size, hidden_size, recurrent_dropout, zoneout)
+        check_finite("forget_bias", forget_bias)
+        self.forget_bias = forget_bias
         self.gain_memory = nn.Parameter(torch.empty(hidden_size))
         self.bias_memory = nn.Parameter(torch.empty(hidden_size))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """As the LSTM: Xavier, orthogonal, forget bias 1, other biases 0; all gains 1."""
+        """As the LSTM: Xavier, orthogonal, biases 0 but for the forget gate's; all gains 1."""
         super().reset_parameters()
         nn.init.ones_(self.gain_memory)
         nn.init.zeros_(self.bias_memory)
         with torch.no_grad():
             _, forget, _, _ = self.bias.chunk(4)
-            forget.fill_(1.0)
+            forget.fill_(self.forget_bias)
 
     def after_norm(self, p_t: Tensor, r_t: Tensor, state: State) -> State:
         _, c = state

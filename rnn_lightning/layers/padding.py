@@ -17,15 +17,26 @@ _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def check_sequences(x: Tensor, lengths: Tensor | None, input_size: int) -> None:
-    """Holds x to (B, T, input_size) and lengths to (B,).
+    """Holds x to (B, T, input_size) and lengths to (B,), each a whole number from 0 to T.
 
     Raises:
-        ValueError: one of them has another shape.
+        ValueError: one of them is something else.
     """
     if x.dim() != 3 or x.size(2) != input_size:
         raise ValueError(f"x must be (B, T, {input_size}); it is {tuple(x.shape)}")
-    if lengths is not None and lengths.shape != x.shape[:1]:
+    if lengths is None:
+        return
+    if not isinstance(lengths, Tensor) or lengths.dtype not in (torch.int64, torch.int32):
+        kind = lengths.dtype if isinstance(lengths, Tensor) else f"a {type(lengths).__name__}"
+        raise ValueError(f"lengths must be a tensor of whole numbers, int64; it is {kind}")
+    if lengths.shape != x.shape[:1]:
         raise ValueError(f"lengths must be ({x.size(0)},), one for each sequence; it is {tuple(lengths.shape)}")
+    # Elsewhere to look at a value is to wait for the device.
+    if lengths.device.type == "cpu" and len(lengths) and not torch.compiler.is_compiling():
+        least, most = (int(length) for length in lengths.aminmax())
+        if least < 0 or most > x.size(1):
+            wrong = least if least < 0 else most
+            raise ValueError(f"lengths must be from 0 to {x.size(1)}, the steps of x; one is {wrong}")
 
 
 def valid_steps(lengths: Tensor, num_steps: int) -> Tensor:

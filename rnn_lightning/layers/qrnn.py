@@ -34,6 +34,7 @@ class QRNN(RecurrentLayer):
     """
 
     num_states = 2
+    state_names = ("c",)
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)

@@ -184,6 +184,8 @@ class RecurrentStack(nn.Module):
     def _states(self, state: StackState | None) -> StackState | tuple[None, ...]:
         if state is None:
             return (None,) * len(self.layers)
+        if not isinstance(state, tuple | list):
+            raise ValueError("the state of a stack is a tuple with the state of each layer, itself a tuple of tensors")
         if len(state) != len(self.layers):
             raise ValueError(f"the stack has {len(self.layers)} layers; it was given {len(state)} states")
         return state

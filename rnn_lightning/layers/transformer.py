@@ -38,6 +38,7 @@ class Transformer(RecurrentLayer):
     """
 
     num_states = 3
+    state_names = ()
 
     def __init__(self, input_size: int, hidden_size: int, num_heads: int = 4) -> None:
         super().__init__(input_size, hidden_size)
@@ -111,7 +112,7 @@ class Transformer(RecurrentLayer):
         if not self.causal:
             raise ValueError("a Transformer in both directions takes no state: each step sees all of its sequence")
         # The number of steps before is free.
-        shapes = [tuple(tensor.shape) for tensor in state]
+        shapes = self._shapes(state)
         steps = shapes[-1][-1] if shapes and shapes[-1] else 0
         wanted = [(*initial[0].shape[:2], steps, initial[0].size(3))] * 2 + [(x.size(0), steps)]
         if shapes != wanted:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 
 import lightning.pytorch as pl
 import torch
@@ -21,16 +21,26 @@ from torch import Tensor
 from rnn_lightning import registry
 from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.intervals import Interval
-from rnn_lightning.layers import RecurrentLayer, RecurrentStack, TokenEmbedding
+from rnn_lightning.layers import RecurrentLayer, RecurrentStack, TokenEmbedding, Transformer
+from rnn_lightning.layers.init import torch_uniform_
 from rnn_lightning.tasks.metrics import MeanLoss
 from rnn_lightning.text import TextEncoder
 from rnn_lightning.vectors import read_vectors, vector_size
 
 _log = logging.getLogger("rnn_lightning")
 
+InitName = Literal["default", "torch"]
 CHECKPOINT_KEY = "rnn_lightning"
 _STACK_OPTIONS = ("residual", "prenorm", "locked_dropout", "weight_dropout")
 """Hyper-parameters that a `RecurrentStack` takes by the same names."""
+
+
+_KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "bool": ("true or false", (bool,)),
+    "int": ("a whole number", (int,)),
+    "float": ("a number", (int, float)),
+}
+"""Kinds of a layer's options: in words, and what is taken for one."""
 
 
 class SequenceTask(pl.LightningModule, ABC):
@@ -242,7 +252,7 @@ class SequenceTask(pl.LightningModule, ABC):
                 raise ValueError(f"the checkpoint is of other data: {name} is {before} there and {size} here")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Names the task, and the packages that a reader of the checkpoint needs."""
+        """Names the task, the packages that a reader of the checkpoint needs, and the optimiser that could go on."""
         task = type(self).__name__
         needed = {
             registry.distribution("tasks", task),
@@ -251,6 +261,7 @@ class SequenceTask(pl.LightningModule, ABC):
         checkpoint[CHECKPOINT_KEY] = {
             "task": task,
             "plugins": sorted(str(name) for name in needed),
+            "optimizer": next((type(optimizer).__name__ for optimizer in self.trainer.optimizers), None),
             "version": version("rnn-lightning"),
         }
 
@@ -259,14 +270,20 @@ def layer_maker(cell: str, options: dict[str, Any] | None) -> Callable[[int, int
     """What makes a layer of this short name from its input size and its hidden size.
 
     Raises:
-        ValueError: there is no such layer, or it does not have one of the options.
+        ValueError: there is no such layer, or it does not have one of the options, or an option is of another kind.
     """
     layer_class = registry.resolve("layers", cell)
-    known = [name for name in inspect.signature(layer_class).parameters if name not in ("input_size", "hidden_size")]
-    for name in options or {}:
+    parameters = inspect.signature(layer_class).parameters
+    known = [name for name in parameters if name not in ("input_size", "hidden_size")]
+    for name, value in (options or {}).items():
         if name not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise ValueError(f"the layer '{cell}' has no option '{name}'; {has}{registry.did_you_mean(name, known)}")
+        hint = parameters[name].annotation  # a string, where annotations are not evaluated
+        kind, taken = _KINDS.get(getattr(hint, "__name__", str(hint)), ("", (object,)))
+        # true is 1 for Python, and not for people.
+        if not isinstance(value, taken) or (isinstance(value, bool) and int in taken):
+            raise ValueError(f"the option '{name}' of the layer '{cell}' wants {kind}, not '{value}'")
     return partial(layer_class, **(options or {}))
 
 
@@ -291,7 +308,7 @@ def make_recurrent(hparams: Mapping[str, Any], input_size: int) -> RecurrentStac
     Raises:
         ValueError: a value is out of range, or a name is unknown.
     """
-    return RecurrentStack(
+    stack = RecurrentStack(
         layer_maker(hparams["cell"], hparams["cell_options"]),
         input_size,
         hparams["hidden_size"],
@@ -300,6 +317,36 @@ def make_recurrent(hparams: Mapping[str, Any], input_size: int) -> RecurrentStac
         hparams["layer_dropout"],
         **{name: hparams[name] for name in _STACK_OPTIONS},
     )
+    if hparams["init"] not in get_args(InitName):
+        raise ValueError(f"init is '{hparams['init']}', not one of {', '.join(get_args(InitName))}")
+    if hparams["init"] == "torch":
+        _begin_as_torch(stack, hparams["cell_options"] or {})
+    return stack
+
+
+def _begin_as_torch(stack: RecurrentStack, cell_options: Mapping[str, Any]) -> None:
+    if "forget_bias" in cell_options:
+        raise ValueError("forget_bias has no part in init 'torch', which draws all biases: give one of the two")
+    for layer in stack.modules():
+        if isinstance(layer, Transformer):
+            raise ValueError("init is 'torch', but the linear maps of a Transformer begin as torch's anyway")
+        if isinstance(layer, RecurrentLayer):
+            torch_uniform_(layer, layer.hidden_size)
+
+
+def last_target(targets: Tensor, none: int) -> tuple[Tensor, Tensor]:
+    """What remains where each sequence has a target at one step only, the last that had one.
+
+    Args:
+        targets: one a step (B, T).
+        none: what stands where a step has no target.
+
+    Returns:
+        The targets (B, T), and the step that has one, counted from 1, or 0 where none has (B,).
+    """
+    steps = torch.arange(1, targets.size(1) + 1, device=targets.device)
+    ends = torch.where(targets != none, steps, 0).amax(1)
+    return targets.masked_fill(steps != ends.unsqueeze(1), none), ends
 
 
 def _in_words(sizes: Any, labels: tuple[str, ...]) -> str:

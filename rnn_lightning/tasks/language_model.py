@@ -20,7 +20,14 @@ from rnn_lightning.batch import PAD, UNKNOWN, Batch, Facts
 from rnn_lightning.intervals import of_mean
 from rnn_lightning.layers import RecurrentStack, StackState, TiedHead, TokenEmbedding, make_head
 from rnn_lightning.layers.transformer import Transformer
-from rnn_lightning.tasks.base import CHECKPOINT_KEY, SequenceTask, make_embedding, make_recurrent
+from rnn_lightning.tasks.base import (
+    CHECKPOINT_KEY,
+    InitName,
+    SequenceTask,
+    last_target,
+    make_embedding,
+    make_recurrent,
+)
 from rnn_lightning.tasks.carried_state import CarriedState
 from rnn_lightning.tasks.generation import Drawing, after, random_numbers, written
 from rnn_lightning.tasks.metrics import MeanLoss, Outcomes, Perplexity
@@ -54,6 +61,8 @@ class LanguageModel(SequenceTask):
         locked_dropout: that dropout is of the same features at all steps of a sequence.
         weight_dropout: dropout of the weights between one step and the next, others for each batch.
         cell_options: further options of the layer, for example {nonlinearity: relu} of rnn.
+        init: what the recurrent layers begin with: default, as each layer has it (orthogonal recurrence, Xavier inputs,
+            open forget gates), or torch, all of it uniform in +-1 / sqrt(hidden_size), as in torch's own layers.
         embedding_size: features of a token.
         embedding_dropout: dropout of whole token features, the same at all steps of a text.
         word_dropout: share of the input tokens replaced by the unknown token in training.
@@ -87,6 +96,7 @@ class LanguageModel(SequenceTask):
         locked_dropout: bool = False,
         weight_dropout: float = 0.0,
         cell_options: dict[str, Any] | None = None,
+        init: InitName = "default",
         embedding_size: int = 100,
         embedding_dropout: float = 0.0,
         word_dropout: float = 0.0,
@@ -165,6 +175,11 @@ class LanguageModel(SequenceTask):
         """
         output, state = self.recurrent(self.embedding(inputs), lengths, state)
         return self.head(output), state
+
+    def end_losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Loss of each text's last token alone (B,), and behind which step it stands, counted from 1 (B,)."""
+        targets, ends = last_target(torch.as_tensor(batch.targets), PAD)
+        return self._nats(batch._replace(targets=targets))[0], ends
 
     def on_fit_start(self) -> None:
         """Refuses to let something grow until an end that there is not.

@@ -16,7 +16,7 @@ from torchmetrics import MetricCollection
 
 from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.layers import Pooling, PoolingName, RecurrentStack, TokenEmbedding, make_head
-from rnn_lightning.tasks.base import SequenceTask, make_embedding, make_recurrent
+from rnn_lightning.tasks.base import InitName, SequenceTask, make_embedding, make_recurrent
 from rnn_lightning.tasks.metrics import (
     MeanLoss,
     Outcomes,
@@ -58,6 +58,8 @@ class SequenceClassifier(SequenceTask):
         locked_dropout: that dropout is of the same features at all steps of a sequence.
         weight_dropout: dropout of the weights between one step and the next, others for each batch.
         cell_options: further options of the layer, for example {nonlinearity: relu} of rnn.
+        init: what the recurrent layers begin with: default, as each layer has it (orthogonal recurrence, Xavier inputs,
+            open forget gates), or torch, all of it uniform in +-1 / sqrt(hidden_size), as in torch's own layers.
         embedding_size: features of a token; no part in real-valued sequences.
         embedding_dropout: dropout of whole token features, the same at all steps of a sequence.
         word_dropout: share of the tokens replaced by the unknown token in training.
@@ -92,6 +94,7 @@ class SequenceClassifier(SequenceTask):
         locked_dropout: bool = False,
         weight_dropout: float = 0.0,
         cell_options: dict[str, Any] | None = None,
+        init: InitName = "default",
         embedding_size: int = 100,
         embedding_dropout: float = 0.0,
         word_dropout: float = 0.0,
@@ -177,6 +180,10 @@ class SequenceClassifier(SequenceTask):
         if num_classes == 2:
             return functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none")
         return functional.cross_entropy(logits, targets, reduction="none")
+
+    def end_losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Loss of each sequence (B,), and its last step, counted from 1 (B,), whatever the pooling."""
+        return self.losses(self(batch.inputs, batch.lengths), _targets(batch)), batch.lengths
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Probability of each class (B, C), from what `forward` returns."""

@@ -17,7 +17,7 @@ from rnn_lightning.batch import NO_LABEL, Batch, Facts
 from rnn_lightning.intervals import of_mean
 from rnn_lightning.layers import RecurrentStack, TokenEmbedding, make_head
 from rnn_lightning.layers.padding import valid_steps
-from rnn_lightning.tasks.base import SequenceTask, make_embedding, make_recurrent
+from rnn_lightning.tasks.base import InitName, SequenceTask, last_target, make_embedding, make_recurrent
 from rnn_lightning.tasks.metrics import MeanLoss, Outcomes
 
 
@@ -53,6 +53,8 @@ class SequenceTagger(SequenceTask):
         locked_dropout: that dropout is of the same features at all steps of a sequence.
         weight_dropout: dropout of the weights between one step and the next, others for each batch.
         cell_options: further options of the layer, for example {nonlinearity: relu} of rnn.
+        init: what the recurrent layers begin with: default, as each layer has it (orthogonal recurrence, Xavier inputs,
+            open forget gates), or torch, all of it uniform in +-1 / sqrt(hidden_size), as in torch's own layers.
         embedding_size: features of a token; no part in real-valued sequences.
         embedding_dropout: dropout of whole token features, the same at all steps of a sequence.
         word_dropout: share of the tokens replaced by the unknown token in training.
@@ -84,6 +86,7 @@ class SequenceTagger(SequenceTask):
         locked_dropout: bool = False,
         weight_dropout: float = 0.0,
         cell_options: dict[str, Any] | None = None,
+        init: InitName = "default",
         embedding_size: int = 100,
         embedding_dropout: float = 0.0,
         word_dropout: float = 0.0,
@@ -159,6 +162,12 @@ class SequenceTagger(SequenceTask):
         logits: Tensor = self.head(output)
         return logits
 
+    def end_losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Loss of each sequence's last labelled step alone (B,), and which step that is, counted from 1 (B,)."""
+        padding = ~valid_steps(batch.lengths, batch.inputs.size(1))
+        targets, ends = last_target(_targets(batch).masked_fill(padding, NO_LABEL), NO_LABEL)
+        return self._outcomes(batch._replace(targets=targets))[0], ends
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of a batch's labelled steps, in nats; its mean over the epoch's is logged as train_loss."""
         nats, _, counts = self._outcomes(batch)
@@ -213,11 +222,10 @@ class SequenceTagger(SequenceTask):
 
     def _outcomes(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Of each sequence (B,): the loss of its labelled steps, summed, how many are right, and how many there are."""
-        assert batch.targets is not None, "a batch for training or scoring has targets"
         logits = self(batch.inputs, batch.lengths)
         # Padding has no label, whatever stands there.
         padding = ~valid_steps(batch.lengths, logits.size(1))
-        targets = batch.targets.masked_fill(padding, NO_LABEL)
+        targets = _targets(batch).masked_fill(padding, NO_LABEL)
         nats = functional.cross_entropy(
             logits.flatten(0, 1), targets.flatten(), ignore_index=NO_LABEL, reduction="none"
         ).view_as(targets)
@@ -232,3 +240,8 @@ class SequenceTagger(SequenceTask):
             self.log(f"{split}_{name}", metric, on_step=False, on_epoch=True)
         if split == "test":
             self.test_outcomes.update(nats=nats, right=right, counts=counts)
+
+
+def _targets(batch: Batch) -> Tensor:
+    assert batch.targets is not None, "a batch for training or scoring has targets"
+    return batch.targets

@@ -11,7 +11,7 @@ import pytest
 
 from rnn_lightning import IMDb, NextWord, Parity, SyntheticSequences, TextEncoder
 from rnn_lightning.baselines import Baseline, baselines, has_extra
-from rnn_lightning.baselines.linear import NBSVM, MeanFeatures
+from rnn_lightning.baselines.linear import NBSVM, Linear, means
 from rnn_lightning.baselines.trigram import Trigram
 from rnn_lightning.batch import NO_LABEL, Facts, Ragged
 from rnn_lightning.data.base import SequenceData
@@ -38,12 +38,12 @@ def _found(data: SequenceData) -> list[Baseline]:
         ),
         (
             SyntheticSequences(num_train=300, num_val=60, num_test=50, num_classes=4),
-            ["always 0", "logistic regression on mean features"],
+            ["always 0", "logistic regression on mean features", "logistic regression on all steps"],
             ["accuracy"],
         ),
         (
             SyntheticSequences(num_train=300, num_val=60, num_test=50, num_classes=0),
-            ["always the mean", "linear regression on mean features"],
+            ["always the mean", "linear regression on mean features", "linear regression on all steps"],
             ["mse", "mae"],
         ),
         (NextWord(), ["unigram", "interpolated trigram"], ["perplexity"]),
@@ -103,19 +103,19 @@ def test_accuracies_are_counted_over_the_whole_part() -> None:
     data = SyntheticSequences(num_train=500, num_val=60, num_test=77, num_classes=3, min_steps=1)
     _, logistic = _found(data)
     test = data.test.whole()
-    predicted = MeanFeatures(data.train.whole(), regression=False).predict(test)
+    predicted = Linear(data.train.whole(), False, means).predict(test)
     right = sum(int(p == t) for p, t in zip(predicted, test.targets, strict=True))
     assert logistic.scores["test_accuracy"] == (right / 77, binomial(right, 77))
 
 
 def test_errors_are_means_over_the_whole_part() -> None:
     data = SyntheticSequences(num_train=200, num_val=60, num_test=77, num_classes=0)
-    constant, linear = _found(data)
+    constant, linear, _ = _found(data)
     test = data.test.whole()
     mean = float(data.train.whole().targets.mean())
     for method, predicted in (
         (constant, np.full(77, mean)),
-        (linear, MeanFeatures(data.train.whole(), regression=True).predict(test)),
+        (linear, Linear(data.train.whole(), True, means).predict(test)),
     ):
         errors = predicted - test.targets
         assert method.scores["test_mse"].value == pytest.approx(np.mean(errors**2), rel=1e-5)
@@ -166,8 +166,8 @@ def test_a_class_that_only_the_test_part_has_is_never_right() -> None:
     facts = Facts(1, ("a", "b", "c"))
     train = features(*[[[0.0]], [[1.0]]] * 5, targets=[0, 1] * 5)
     test = features([[0.0]], [[1.0]], [[9.0]], targets=[0, 1, 2])
-    _, logistic = baselines(facts, train, test, test)
-    assert logistic.scores["test_accuracy"].value == pytest.approx(2 / 3)
+    _, *logistic = baselines(facts, train, test, test)
+    assert [method.scores["test_accuracy"].value for method in logistic] == pytest.approx([2 / 3, 2 / 3])
 
 
 def test_the_linear_methods_can_be_had_here() -> None:

@@ -39,16 +39,19 @@ def test_sequences_of_features(command: Command) -> None:
         "Baselines on synthetic",
         "  300 train / 80 validation / 50 test sequences",
     ]
-    constant, logistic = _methods(result).items()
+    constant, logistic, all_steps = _methods(result).items()
     assert constant[0].startswith("always ")
     assert logistic[0] == "logistic regression on mean features"
     assert list(constant[1]) == list(logistic[1]) == ["val_accuracy", "test_accuracy"]
     assert constant[1]["test_accuracy"] < logistic[1]["test_accuracy"] < 1
+    # The label is linear in the first and the last step; how far apart they are is nothing to this model.
+    assert all_steps[0] == "logistic regression on all steps"
+    assert all_steps[1]["val_accuracy"] > 0.95
 
 
 def test_several_classes(command: Command) -> None:
     options = ("--data.num_classes=5", "--data.num_train=3000", "--data.num_val=1000", "--data.num_test=50")
-    constant, logistic = _methods(command("baseline", *options)).values()
+    constant, logistic, _ = _methods(command("baseline", *options)).values()
     assert constant["val_accuracy"] + 0.05 < logistic["val_accuracy"] < 1
 
 
@@ -176,4 +179,4 @@ def test_the_installed_command_has_the_verb(installed: Command) -> None:
 def test_data_of_a_package_of_ones_own(command: Command, plugin: Path) -> None:
     result = command("baseline", "--data=LongSequences", *SMALL_DATA)
     assert result.out.startswith("Baselines on long\n")
-    assert len(_methods(result)) == 2
+    assert len(_methods(result)) == 3

@@ -183,6 +183,18 @@ def test_without_checkpoints_none_are_kept(command: Command) -> None:
     one_mistake(command("test"), "no run under runs/ to test")
 
 
+def test_a_training_that_ends_before_a_validation_keeps_its_last_checkpoint(command: Command) -> None:
+    result = command("fit", *SMALL, "--trainer.max_steps=1")
+    assert result.code == 0, result.err
+    last = only_run() / "checkpoints" / "last.ckpt"
+    assert files(only_run()) == ["checkpoints/last.ckpt", "config.yaml", "metrics.csv"]
+    assert result.out.splitlines()[-2:] == [
+        "No best checkpoint: val_loss was not measured.",
+        f"Next: rnn-lightning test --ckpt_path {last}",
+    ]
+    assert command("test", "--ckpt_path", last).code == 0
+
+
 def test_a_run_of_a_few_batches_for_trying_out_leaves_nothing(command: Command) -> None:
     result = command("fit", "--trainer.fast_dev_run=true", *SMALL)
     assert result.code == 0, result.err

@@ -120,3 +120,14 @@ def test_two_processes_train_and_score_as_one(installed: Command) -> None:
     (alone,) = set(Path("runs").glob("*/*")) - {run}
     for row, wanted in zip(epochs(run), epochs(alone), strict=True):
         assert row == pytest.approx(wanted, rel=1e-3)
+
+
+def test_fewer_sequences_than_processes_are_told(installed: Command, feature_run: Path) -> None:
+    one_mistake(
+        installed("test", *TWO_PROCESSES, "--data.num_test=1"),
+        "the test part has 1 sequence, too few for 2 processes: give fewer --trainer.devices",
+    )
+    assert not (feature_run / "test").exists()
+    result = installed("fit", *SMALL, *TWO_PROCESSES, "--data.num_val=1")
+    one_mistake(result, "the validation part has 1 sequence, too few for 2 processes")
+    assert list(Path("runs").glob("*/*")) == [feature_run]

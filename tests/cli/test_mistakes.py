@@ -97,7 +97,10 @@ FLAGS = [
     ("--model.dropout=1.5", "dropout is 1.5; it must be at least 0 and below 1"),
     ("--model.dropout=half", "model.dropout wants a number, not 'half'"),
     ("--model.pooling=lsat", "model.pooling is 'lsat', not one of last, mean, max"),
-    ("--model.cell_options={gates: 3}", "the layer 'lstm' has no option 'gates'; it has none"),
+    (
+        "--model.cell_options={gates: 3}",
+        "the layer 'lstm' has no option 'gates'; it has coupled, peephole, forget_bias",
+    ),
     ("--model.cell_options=gates", "model.cell_options wants a table, not 'gates'"),
     ("--data.num_train=0", "num_train is 0; it must be at least 1"),
     ("--data.num_classes=1", "num_classes is 1; it must be 2 or more, or 0 for regression"),
@@ -142,6 +145,9 @@ FLAGS = [
     ("--seed_everything=-1", "seed_everything is -1; it must be at least 0 and below 4294967296"),
     ("--model.num_classes=5", "vocab_size, input_size and num_classes are filled in from the data: leave them out"),
     ("--model.freeze_vectors=true", "freeze_vectors is true, but no vectors are named"),
+    ("--trainer=null", "--trainer takes no value: it has options, such as --trainer.max_epochs 3"),
+    ("--model=null", "model cannot be null"),
+    ("--data=null", "data cannot be null"),
     ("--early_stopping.patience=-2", "patience is -2; it must be at least 0"),
 ]
 
@@ -169,6 +175,27 @@ def test_a_mistake_on_the_command_line_is_told(command: Command, flag: str, said
             "lr_scheduler: OneCycle needs a training with an end",
         ),
         (("--lr_scheduler=ReduceLROnPlateau",), "lr_scheduler: ReduceLROnPlateau needs monitor"),
+        (
+            ("--lr_scheduler=StepLR", "--lr_scheduler.step_size=0"),
+            "lr_scheduler.step_size is 0; it must be at least 1",
+        ),
+        (
+            ("--lr_scheduler=CosineAnnealingLR", "--lr_scheduler.T_max=0"),
+            "lr_scheduler.T_max is 0; it must be at least 1",
+        ),
+        (
+            ("--model.cell=rnn_ln", "--model.cell_options={zoneout: x}"),
+            "the option 'zoneout' of the layer 'rnn_ln' wants a number, not 'x'",
+        ),
+        (
+            ("--model.cell=transformer", "--model.cell_options={num_heads: true}"),
+            "the option 'num_heads' of the layer 'transformer' wants a whole number, not 'True'",
+        ),
+        (
+            ("--model.cell=lstm", "--model.cell_options={coupled: maybe}"),
+            "the option 'coupled' of the layer 'lstm' wants true or false, not 'maybe'",
+        ),
+        (("--model.cell=rnn_ln", "--model.cell_options={zoneout: 1}"), "zoneout is 1; it must be at least 0 and below"),
         (("--model.layer_dropout=0.5",), "there is dropout between layers, but only one layer"),
         (
             ("--model.cell=rnn", "--model.cell_options={nonlinearity: sin}"),
@@ -310,6 +337,16 @@ def test_a_training_that_has_no_step_left_is_told(command: Command, feature_run:
     said = one_mistake(command("fit", *SMALL, "--ckpt_path", last), "nothing was trained: trainer.max_epochs, ")
     assert said.endswith(f"leaves no step to do after the 10 of {last}\n")
     assert list(Path("runs").glob("*/*")) == [feature_run]
+
+
+def test_a_training_goes_on_with_the_optimiser_it_began_with(command: Command, feature_run: Path) -> None:
+    last = feature_run / "checkpoints" / "last.ckpt"
+    other = ("--optimizer=SGD", "--optimizer.lr=0.1", "--trainer.max_epochs=3")
+    assert one_mistake(command("fit", *SMALL, *other, "--ckpt_path", last)) == (
+        f"rnn-lightning: {last} was trained with AdamW, and this would go on with SGD: give --optimizer AdamW\n"
+    )
+    assert list(Path("runs").glob("*/*")) == [feature_run]
+    assert command("fit", *SMALL, "--trainer.max_epochs=3", "--ckpt_path", last).code == 0
 
 
 def test_a_fault_of_the_program_keeps_its_traceback(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,13 @@ def test_a_config_here_goes_before_a_shipped_one(parsed: Any) -> None:
     assert parsed("--config", "gru.yaml")["model"]["init_args"]["hidden_size"] == 9
 
 
+def test_what_lies_under_every_command_is_the_shipped_base(parsed: Any) -> None:
+    before = parsed()
+    Path("base.yaml").write_text("trainer: {max_epochs: 99}\n")
+    assert parsed() == before
+    assert parsed("--config", "base.yaml")["trainer"]["max_epochs"] == 99
+
+
 def test_later_flags_win(parsed: Any) -> None:
     def size(*argv: str) -> int:
         found: int = parsed(*argv)["model"]["init_args"]["hidden_size"]
@@ -132,7 +139,7 @@ def test_options_are_not_abbreviated(command: Command) -> None:
 
 
 def test_parsing_downloads_and_reads_nothing(workplace: object) -> None:
-    base = str(configs.resolve("base.yaml"))
+    base = str(configs.base())
     found = FitCommand("fit", ["--config", base, "--config", str(configs.resolve("imdb.yaml"))])
     assert found.datamodule.corpus is None
     assert not Path("../cache").exists()

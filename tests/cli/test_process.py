@@ -90,7 +90,7 @@ def test_scipy_is_imported_by_whoever_uses_it_and_not_before(python: Command) ->
 
 
 def _optimizer(*options: str) -> Optimizer:
-    command = FitCommand("fit", ["--config", str(configs.resolve("base.yaml")), *SMALL, *options])
+    command = FitCommand("fit", ["--config", str(configs.base()), *SMALL, *options])
     command.trainer = command.instantiate_trainer(logger=False, enable_checkpointing=False)
     command.trainer.strategy.connect(command.model)
     command.model.trainer = command.trainer

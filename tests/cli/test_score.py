@@ -30,7 +30,7 @@ def _kept(run: Path, verb: str = "test") -> dict[str, float]:
 
 def test_the_command_gives_exactly_what_the_training_process_gives(command: Command) -> None:
     """The best weights are scored where they were trained, and by the command from the run folder."""
-    fit = FitCommand("fit", ["--config", str(configs.resolve("base.yaml")), *SMALL])
+    fit = FitCommand("fit", ["--config", str(configs.base()), *SMALL])
     run = Path("runs/lstm-synthetic/2026-01-01_10-00-00")
     trainer = fit.instantiate_trainer(callbacks=[fit.config_init.checkpoint], logger=False, default_root_dir=str(run))
     trainer.fit(fit.model, datamodule=fit.datamodule)

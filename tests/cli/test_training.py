@@ -13,7 +13,7 @@ from rnn_lightning.cli import configs
 from rnn_lightning.cli.app import FitCommand
 from tests.conftest import SMALL
 
-BASE = ("--config", str(configs.resolve("base.yaml")), *SMALL)
+BASE = ("--config", str(configs.base()), *SMALL)
 
 
 class Spy(pl.Callback):

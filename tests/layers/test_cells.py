@@ -21,6 +21,7 @@ from rnn_lightning.layers import (
     LayerNormRNN,
     MinGRU,
     MinLSTM,
+    Transformer,
     make_head,
 )
 from rnn_lightning.layers.init import orthogonal_blocks_
@@ -254,6 +255,32 @@ def test_a_qrnn_carries_the_step_before_across_calls_and_empty_sequences() -> No
 def test_wrong_shape_of_x_or_lengths_is_refused(cell: str, shape: tuple, lengths: list | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         CELLS[cell](3, 4)(torch.zeros(shape), None if lengths is None else torch.tensor(lengths))
+
+
+@pytest.mark.parametrize("cell", [*CELLS, "transformer"])
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        (torch.tensor([6, 2]), "lengths must be from 0 to 5, the steps of x; one is 6"),
+        (torch.tensor([5, -1]), "lengths must be from 0 to 5, the steps of x; one is -1"),
+        (torch.tensor([5.0, 2.0]), "lengths must be a tensor of whole numbers, int64; it is torch.float32"),
+        (torch.tensor([True, False]), "lengths must be a tensor of whole numbers, int64; it is torch.bool"),
+        ([5, 2], "lengths must be a tensor of whole numbers, int64; it is a list"),
+    ],
+    ids=str,
+)
+def test_lengths_that_cannot_be_are_refused(cell: str, lengths: torch.Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        {**CELLS, "transformer": Transformer}[cell](3, 8)(torch.zeros(2, 5, 3), lengths)
+
+
+@pytest.mark.parametrize("cell", [*CELLS, "transformer"])
+@pytest.mark.parametrize("state", [torch.zeros(2, 8), ("h",), 3], ids=["tensor", "text", "number"])
+def test_a_state_that_is_no_tuple_of_tensors_is_refused(cell: str, state: object) -> None:
+    layer, x = {**CELLS, "transformer": Transformer}[cell](3, 8), torch.zeros(2, 5, 3)
+    for call in (partial(layer, x, None), partial(layer.step, x[:, 0])):
+        with pytest.raises(ValueError, match="is a tuple of tensors, even of one alone"):
+            call(state)
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -110,6 +110,9 @@ def test_both_directions_refuse_a_given_state_and_single_steps(num_layers: int) 
     ("options", "message"),
     [
         ({"input_size": 0}, "input_size is 0; it must be at least 1"),
+        ({"input_size": -3}, "input_size is -3; it must be at least 1"),
+        ({"hidden_size": -4}, "hidden_size is -4; it must be at least 1"),
+        ({"num_layers": -1}, "num_layers is -1; it must be at least 1"),
         ({"hidden_size": 0}, "hidden_size is 0; it must be at least 1"),
         ({"num_layers": 0}, "num_layers is 0; it must be at least 1"),
         ({"num_layers": 2, "dropout": 1.0}, "dropout between layers is 1.0; it must be at least 0 and below 1"),
@@ -143,6 +146,15 @@ def test_wrong_shape_of_x_or_lengths_is_refused(
     stack = RecurrentStack(RNN, 3, 4, bidirectional=bidirectional, residual=residual)
     with pytest.raises(ValueError, match=message):
         stack(torch.zeros(shape), torch.tensor(lengths))
+
+
+def test_a_state_that_is_no_tuple_is_refused() -> None:
+    stack, x = RecurrentStack(LSTM, 3, 4, num_layers=2), torch.zeros(2, 5, 3)
+    for call in (lambda state: stack(x, None, state), lambda state: stack.step(x[:, 0], state)):
+        with pytest.raises(ValueError, match="the state of a stack is a tuple with the state of each layer"):
+            call(torch.zeros(2, 4))
+        with pytest.raises(ValueError, match="the state of this LSTM is a tuple of tensors"):
+            call((torch.zeros(2, 4), torch.zeros(2, 4)))
 
 
 def test_state_of_another_stack_is_refused() -> None:

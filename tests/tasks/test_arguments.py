@@ -54,7 +54,10 @@ NO_LAYER = f"there is no recurrent layer '{{}}'; there are {', '.join(registry.n
         ({"word_dropout": -1.0}, "word_dropout is -1.0; it must be at least 0 and below 1"),
         ({"dropout": 1.0}, "dropout is 1.0; it must be at least 0 and below 1"),
         ({"dropout": float("nan")}, "dropout is nan; it must be at least 0 and below 1"),
-        ({"cell_options": {"gates": 3}}, "the layer 'lstm' has no option 'gates'; it has coupled, peephole"),
+        (
+            {"cell_options": {"gates": 3}},
+            "the layer 'lstm' has no option 'gates'; it has coupled, peephole, forget_bias",
+        ),
         ({"cell": "qrnn", "cell_options": {"zoneout": 0.1}}, "the layer 'qrnn' has no option 'zoneout'; it has none"),
         (
             {"cell": "gru", "cell_options": {"recurrent_dropout": 0.1}},

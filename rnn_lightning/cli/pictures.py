@@ -1,0 +1,45 @@
+"""Pictures: whether they can be drawn, and where they go. matplotlib is imported only when one is drawn."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnn_lightning.cli.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def need_matplotlib(what: str) -> None:
+    """Looks whether pictures can be drawn.
+
+    Args:
+        what: is to be drawn, for the message.
+
+    Raises:
+        UserError: they cannot.
+    """
+    try:
+        import matplotlib  # noqa: F401  # only whether it is there
+    except ModuleNotFoundError as error:
+        raise UserError(f"{what} with matplotlib: pip install 'rnn-lightning[plot]'") from error
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a picture as a whole, or not at all.
+
+    Raises:
+        UserError: it cannot be written there.
+    """
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=150)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(picture.getvalue())
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
