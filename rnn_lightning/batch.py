@@ -61,12 +61,14 @@ class Facts:
         encoder: turns raw text into token ids; None where the inputs are features.
         per_step: there is a target for each step, and not one for the whole sequence: a class, or a token where there
             are no labels.
+        streams: each row of a batch goes on where the same row of the batch before ended; an epoch begins anew.
     """
 
     input_size: int | None
     labels: tuple[str, ...]
     encoder: TextEncoder | None = None
     per_step: bool = False
+    streams: bool = False
 
 
 def pad_ragged(

@@ -19,6 +19,8 @@ _OPTIONS: dict[str, tuple[str, type[Any], str]] = {
         float,
         "below 1 more certain, above 1 more daring, 0 always the most probable",
     ),
+    "--top_k": ("top_k", int, "draw only from so many of the most probable tokens"),
+    "--top_p": ("top_p", float, "draw only from the fewest most probable tokens that reach this probability together"),
     "--seed": ("seed", int, "makes what is written repeatable"),
 }
 _USAGE = f"""\

@@ -14,6 +14,7 @@ from lightning.pytorch.accelerators import CUDAAccelerator
 from torch.utils.data import DataLoader, Dataset
 
 from rnn_lightning.batch import Batch, Facts, Ragged
+from rnn_lightning.data.loader import Loader
 from rnn_lightning.data.sampler import LengthBucketSampler
 from rnn_lightning.text import TextEncoder
 
@@ -134,10 +135,10 @@ class SequenceData(pl.LightningDataModule, ABC):
             )
         return sampler
 
-    def _loader(self, sequences: Sequences, sampler: LengthBucketSampler | None) -> DataLoader[Batch]:
-        return DataLoader(
+    def _loader(self, sequences: Sequences, sampler: LengthBucketSampler | None) -> Loader:
+        loader = Loader(
             sequences,
-            batch_size=self.batch_size,
+            batch_size=self.batch_size if sampler is None else sampler.batch_size,
             sampler=sampler,
             num_workers=self.num_workers,
             collate_fn=_as_it_is,
@@ -146,6 +147,8 @@ class SequenceData(pl.LightningDataModule, ABC):
             # The copy to a GPU then goes on while the last batch is computed; elsewhere it would be one copy more.
             pin_memory=self.trainer is not None and isinstance(self.trainer.accelerator, CUDAAccelerator),
         )
+        loader.trainer = self.trainer
+        return loader
 
 
 def at_least(name: str, value: float | None, lowest: int) -> None:

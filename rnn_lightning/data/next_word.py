@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from rnn_lightning.batch import UNKNOWN, Batch, Facts, pad_ragged
 from rnn_lightning.data import text_file
 from rnn_lightning.data.base import SequenceData, Sequences, at_least
-from rnn_lightning.data.sampler import MANY, LengthBucketSampler, ManySampler
+from rnn_lightning.data.loader import Loader
+from rnn_lightning.data.sampler import MANY, LengthBucketSampler, ManySampler, StreamSampler
 from rnn_lightning.text import CJK_RUN, SPECIAL_TOKENS, TextEncoder, Unit, most_frequent, remap
 
 SENTENCE = "我 喜欢 学习 深度 学习"
@@ -33,6 +33,10 @@ _NAMES: dict[Unit, str] = {"word": "words", "spaced_word": "words", "character":
 class NextWord(SequenceData):
     """A text, cut into windows; at each step the target is the next token.
 
+    Windows begin without memory and come in another order each epoch. With `streams` a batch goes on where the one
+    before ended instead, and a language model carries its state from window to window: only the gradient ends with the
+    window (truncated back-propagation through time).
+
     The first part of the text is for training, the next for validation, the last for testing. The text may be longer
     than the memory, if only its different words are not: one of more than 4 MiB is split into tokens once, which are
     kept in the user's cache folder.
@@ -43,6 +47,9 @@ class NextWord(SequenceData):
             character in both. A word of a million characters or more is unknown.
         vocab_size: tokens in the vocabulary, the most frequent ones of the training part; all others are unknown.
         num_steps: tokens of a window.
+        streams: divide each part of the text into as many streams as a batch has rows, side by side, and go through
+            them window by window. A stream has at least a window: short texts have fewer. Each stream begins without
+            memory, so that scores are a little better the fewer they are.
         val_fraction: share of the text that is for validation.
         test_fraction: share of the text that is for testing.
         batch_size: windows in a batch, in each process.
@@ -60,6 +67,7 @@ class NextWord(SequenceData):
         unit: Literal["word", "character"] = "word",
         vocab_size: int = 10_000,
         num_steps: int = 64,
+        streams: bool = False,
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
         batch_size: int = 32,
@@ -81,6 +89,7 @@ class NextWord(SequenceData):
         self.unit = unit
         self.vocab_size = vocab_size
         self.num_steps = num_steps
+        self.streams = streams
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
 
@@ -121,7 +130,7 @@ class NextWord(SequenceData):
                     self.path,
                 )
             encoder = TextEncoder(most_frequent(words, counts, self.vocab_size), unit=unit)
-        self.facts = Facts(None, (), encoder, per_step=True)
+        self.facts = Facts(None, (), encoder, per_step=True, streams=self.streams)
         new_ids = remap(words, encoder.words)
         self.train, self.val, self.test = (_Windows(ids, part, new_ids, self.num_steps) for part in self.parts.values())
 
@@ -160,8 +169,15 @@ class NextWord(SequenceData):
         runs = CJK_RUN.findall(SENTENCE if self._file is None else text_file.beginning(self._file))
         return "word" if runs and sum(map(len, runs)) > _LONGEST_WORD * len(runs) else "spaced_word"
 
-    def _loader(self, sequences: Sequences, sampler: LengthBucketSampler | None) -> DataLoader[Batch]:
-        if sampler is not None and len(sequences) > MANY:
+    def _loader(self, sequences: Sequences, sampler: LengthBucketSampler | None) -> Loader:
+        # Predictions, which have no sampler, are made of windows that stand for themselves.
+        if sampler is not None and self.streams:
+            assert isinstance(sequences, _Windows), "the parts of a text are made of windows"
+            rows = sequences.most_streams // sampler.num_replicas
+            rows = max(min(rows, self.batch_size), 1)
+            sequences = sequences.in_streams(rows * sampler.num_replicas)
+            sampler = StreamSampler(sequences.lengths, rows, shuffle=False)
+        elif sampler is not None and len(sequences) > MANY:
             sampler = ManySampler(sampler.lengths, sampler.batch_size, sampler.shuffle, sampler.seed)
         return super()._loader(sequences, sampler)
 
@@ -175,29 +191,50 @@ def _counts(ids: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
 
 
 class _Windows(Sequences):
-    """Windows of one part of a text, one after the other; the targets are the same tokens a step later.
+    """Windows of one part of a text; the targets are the same tokens a step later.
+
+    In one stream they follow each other. Else the steps are divided into streams of the same number of steps, or one
+    more; first come the first windows of all streams, then the second ones, and so on. All are full but the last ones.
 
     Args:
         tokens: the whole text, which may be longer than the memory.
         part: where the part begins and ends.
         new_ids: for each id of the text the one in the vocabulary.
         num_steps: tokens of a window.
+        streams: how many parts of the part there are side by side, S.
     """
 
     def __init__(
-        self, tokens: np.ndarray[Any, Any], part: tuple[int, int], new_ids: np.ndarray[Any, Any], num_steps: int
+        self,
+        tokens: np.ndarray[Any, Any],
+        part: tuple[int, int],
+        new_ids: np.ndarray[Any, Any],
+        num_steps: int,
+        streams: int = 1,
     ) -> None:
         self.tokens = tokens
         self.part = part
         self.new_ids = new_ids
         self.num_steps = num_steps
-        steps = part[1] - part[0] - 1
+        self.starts = (part[1] - part[0] - 1) * np.arange(streams + 1) // streams
+        sizes = np.diff(self.starts)
+        full = math.ceil(sizes.max() / num_steps) - 1
         # There may be very many: as few bytes for each as hold the number.
-        self.lengths = np.full(math.ceil(steps / num_steps), num_steps, np.min_scalar_type(num_steps))
-        self.lengths[-1] = (steps - 1) % num_steps + 1
+        self.lengths = np.full((full + 1) * streams, num_steps, np.min_scalar_type(num_steps))
+        self.lengths[-streams:] = sizes - full * num_steps
+
+    @property
+    def most_streams(self) -> int:
+        """As many as have a whole window each."""
+        return (self.part[1] - self.part[0] - 1) // self.num_steps
+
+    def in_streams(self, streams: int) -> _Windows:
+        """The same part of the text in so many streams."""
+        return _Windows(self.tokens, self.part, self.new_ids, self.num_steps, streams)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        starts, sizes = self.part[0] + np.array(indices) * self.num_steps, self.lengths[indices]
+        window, stream = np.divmod(indices, len(self.starts) - 1)
+        starts, sizes = self.part[0] + self.starts[stream] + window * self.num_steps, self.lengths[indices]
         inputs, lengths = pad_ragged(self.tokens, starts, sizes)
         targets, _ = pad_ragged(self.tokens, starts + 1, sizes)
         new = self.new_ids  # padding stays padding

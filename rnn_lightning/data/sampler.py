@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,12 @@ class LengthBucketSampler(DistributedSampler[int]):
         shuffle: for training: another order each epoch, and as many indices for each process, a few of them twice where
             the number does not divide. Without it: sorted by length, each index exactly once over all processes.
         seed: decides the shuffling, together with the epoch.
+
+    Attributes:
+        first: how many of this process's indices are left out at the beginning.
     """
+
+    first = 0
 
     def __init__(self, lengths: np.ndarray[Any, Any], batch_size: int, shuffle: bool, seed: int = 0) -> None:
         parallel = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -39,6 +45,10 @@ class LengthBucketSampler(DistributedSampler[int]):
         self.batch_size = batch_size
 
     def __iter__(self) -> Iterator[int]:
+        return islice(self._indices(), self.first, None)
+
+    def _indices(self) -> Iterator[int]:
+        """All of this process's indices, in their order."""
         return iter(self._own_part(self._global_order()).tolist())
 
     def __len__(self) -> int:
@@ -71,7 +81,7 @@ class ManySampler(LengthBucketSampler):
     They are put in order a part at a time. Shuffled, each part of the order takes sequences from all over the data.
     """
 
-    def __iter__(self) -> Iterator[int]:
+    def _indices(self) -> Iterator[int]:
         random = np.random.default_rng((self.seed, self.epoch))
         count, size, block = len(self.lengths), self._global_size(), self.batch_size * self.num_replicas
         first, stride = int(random.integers(count)), round(0.618 * count)
@@ -83,3 +93,15 @@ class ManySampler(LengthBucketSampler):
             if self.shuffle:
                 order = random.permutation((first + stride * order) % count)
             yield from self._own_part(order).tolist()
+
+
+class StreamSampler(LengthBucketSampler):
+    """For windows of streams, window after window: first the first of every stream, then the second of every stream.
+
+    Each process has `batch_size` streams of its own, and a batch has the next window of each of them.
+    """
+
+    def _indices(self) -> Iterator[int]:
+        streams = self.batch_size * self.num_replicas
+        for start in range(self.rank * self.batch_size, len(self.lengths), streams):
+            yield from range(start, start + self.batch_size)

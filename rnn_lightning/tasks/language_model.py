@@ -15,16 +15,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rnn_lightning import registry
 from rnn_lightning.batch import PAD, UNKNOWN, Batch, Facts
 from rnn_lightning.intervals import of_mean
 from rnn_lightning.layers import RecurrentStack, StackState, TiedHead, TokenEmbedding, make_head
-from rnn_lightning.tasks.base import InitName, SequenceTask, last_target, make_embedding, make_recurrent
+from rnn_lightning.layers.transformer import Transformer
+from rnn_lightning.tasks.base import (
+    CHECKPOINT_KEY,
+    InitName,
+    SequenceTask,
+    last_target,
+    make_embedding,
+    make_recurrent,
+)
+from rnn_lightning.tasks.carried_state import CarriedState
+from rnn_lightning.tasks.generation import Drawing, after, random_numbers, written
 from rnn_lightning.tasks.metrics import MeanLoss, Outcomes, Perplexity
+from rnn_lightning.tasks.scheduled_sampling import with_own_tokens
 
 _NAMED = 5
 """Next tokens that a prediction names."""
-_SEEDS = 2**63
-"""Seeds that a generator of random numbers takes."""
 
 
 class NextTokens(NamedTuple):
@@ -36,6 +46,8 @@ class NextTokens(NamedTuple):
 
 class LanguageModel(SequenceTask):
     """Predicts each token of a text from all tokens before it, the true ones (teacher forcing).
+
+    Where the data comes in streams, the state is carried from batch to batch, in training, validation and test apart.
 
     Args:
         cell: short name of the recurrent layer: rnn, lstm, gru, rnn_ln, lstm_ln, gru_ln, mingru, minlstm, qrnn, sru,
@@ -59,6 +71,9 @@ class LanguageModel(SequenceTask):
         freeze_vectors: leave those vectors as they are.
         dropout: dropout before the output layer.
         tie_embedding: the output layer uses the embedding's vectors.
+        scheduled_sampling: share of the input tokens in training, except the first of each window, replaced by what the
+            model would have written in their place. It grows with each step of the optimiser, from 0 at the first to
+            this share at the end of the training. Each batch is then gone through step by step first, which takes time.
         vocab_size: token ids; filled in from the data.
 
     Raises:
@@ -89,12 +104,16 @@ class LanguageModel(SequenceTask):
         freeze_vectors: bool = False,
         dropout: float = 0.0,
         tie_embedding: bool = False,
+        scheduled_sampling: float = 0.0,
         vocab_size: int | None = None,
     ) -> None:
         super().__init__()
         if bidirectional:
             raise ValueError("a language model cannot be bidirectional: it would see the token that it has to predict")
+        if not 0 <= scheduled_sampling <= 1:
+            raise ValueError(f"scheduled_sampling is {scheduled_sampling}; it must be at least 0 and at most 1")
         self.save_hyperparameters(logger=False)
+        self._carried = CarriedState()
         if vocab_size is not None:
             self.build()
             return
@@ -107,13 +126,18 @@ class LanguageModel(SequenceTask):
         """The vocabulary.
 
         Raises:
-            ValueError: the data is no text with its next token at each step.
+            ValueError: the data is no text with its next token at each step, or it is in streams, and the state of
+                the layers is not to be carried.
         """
         if facts.encoder is None or not facts.per_step or facts.labels:
             has = "one target for each sequence"
             if facts.per_step:
                 has = "a class for each step: SequenceTagger learns it"
             raise ValueError(f"a language model learns to go on with a text: this data has {has}")
+        if facts.streams and issubclass(registry.resolve("layers", self.hparams["cell"]), Transformer):
+            raise ValueError(
+                f"the state of a {self.hparams['cell']} grows with every step: it cannot be carried through streams"
+            )
         return {"vocab_size": facts.encoder.vocab_size}
 
     def build(self) -> None:
@@ -157,19 +181,53 @@ class LanguageModel(SequenceTask):
         targets, ends = last_target(torch.as_tensor(batch.targets), PAD)
         return self._nats(batch._replace(targets=targets))[0], ends
 
+    def on_fit_start(self) -> None:
+        """Refuses to let something grow until an end that there is not.
+
+        Raises:
+            ValueError: scheduled sampling is wanted in an endless training.
+        """
+        if self.hparams["scheduled_sampling"] > 0 and math.isinf(self.trainer.estimated_stepping_batches):
+            raise ValueError(
+                "scheduled_sampling grows until the end of the training, and this one has none: "
+                "give trainer.max_epochs or max_steps"
+            )
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of a batch's tokens, in nats; its mean over the epoch's tokens is logged as train_loss."""
-        loss, count = self._loss(batch)
+        if self._in_streams:
+            n, rank, processes = self.trainer.num_training_batches, self.trainer.global_rank, self.trainer.world_size
+            self._carried.resume(batch_idx, n, batch.inputs, rank, processes)
+        if self.hparams["scheduled_sampling"] > 0:
+            share = self.hparams["scheduled_sampling"] * self.trainer.global_step
+            share /= self.trainer.estimated_stepping_batches
+            state = self._before("train", batch_idx)
+            batch = batch._replace(inputs=with_own_tokens(self, batch.inputs, state, share))
+        nats, counts = self._of_part("train", batch, batch_idx)
+        count = counts.sum()
+        loss = nats.sum() / count.clamp(min=1)
         self.add_train_loss(loss, count)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to val_loss, val_perplexity, and val_unknown, the share of unknown tokens."""
-        self._measure("val", self.val_metrics, batch)
+        self._measure("val", self.val_metrics, batch, batch_idx)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to test_loss, test_perplexity, and test_unknown, the share of unknown tokens."""
-        self._measure("test", self.test_metrics, batch)
+        self._measure("test", self.test_metrics, batch, batch_idx)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds, within an epoch of streams, the state that the next batch begins with."""
+        super().on_save_checkpoint(checkpoint)
+        if self._in_streams and not self.trainer.is_last_batch:
+            saved = self._carried.saved(self.trainer.num_training_batches, self._of_all_processes)
+            checkpoint[CHECKPOINT_KEY]["carried"] = saved
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """As any task; and within an epoch of streams, the state that the next batch begins with."""
+        super().on_load_checkpoint(checkpoint)
+        self._carried.restore(checkpoint[CHECKPOINT_KEY].get("carried"))
 
     def on_test_epoch_end(self) -> None:
         """Draws the intervals around the measurements of the whole test part."""
@@ -182,7 +240,7 @@ class LanguageModel(SequenceTask):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[NextTokens]:
         """The most probable tokens after each text of the batch."""
-        return self._most_probable(self._after(batch)[0])
+        return self._most_probable(after(self, batch)[0])
 
     def predict_text(self, texts: Sequence[str], batch_size: int = 64) -> list[NextTokens]:
         """The most probable tokens after each text, in their order; never the unknown one.
@@ -197,7 +255,13 @@ class LanguageModel(SequenceTask):
         return self._of_texts(texts, batch_size)
 
     def generate(
-        self, prompt: str, length: int = 100, temperature: float = 1.0, seed: int | None = None
+        self,
+        prompt: str,
+        length: int = 100,
+        temperature: float = 1.0,
+        seed: int | None = None,
+        top_k: int | None = None,
+        top_p: float = 1.0,
     ) -> Iterator[str]:
         """Goes on writing after a prompt, token by token, one step of the network each.
 
@@ -206,6 +270,9 @@ class LanguageModel(SequenceTask):
             length: tokens to write.
             temperature: the logits are divided by it before a token is drawn; at 0 it is the most probable one.
             seed: makes the drawing repeatable.
+            top_k: only so many of the most probable tokens can be drawn; None: all can.
+            top_p: only the fewest most probable tokens can be drawn that reach this probability together, of those that
+                top_k leaves.
 
         Returns:
             The pieces of text that follow the prompt, each made when it is asked for.
@@ -215,47 +282,15 @@ class LanguageModel(SequenceTask):
         """
         if length < 0:
             raise ValueError(f"length is {length}; it must be at least 0")
-        if not 0 <= temperature < math.inf:
-            raise ValueError(f"temperature is {temperature}; it must be at least 0, and finite")
-        if seed is not None and not 0 <= seed < _SEEDS:
-            raise ValueError(f"seed is {seed}; it must be at least 0 and below {_SEEDS}")
+        drawing, random = Drawing(temperature, top_k, top_p), random_numbers(seed)
         batch = self._encoder().batch([prompt])
         if batch.lengths.item() == 0:
             raise ValueError("the prompt is empty: there is nothing to go on from")
-        random = torch.Generator()
-        if seed is not None:
-            random.manual_seed(seed)
-        else:
-            random.seed()
-        return self._written(batch, length, temperature, random)
-
-    @torch.inference_mode()
-    def _written(self, batch: Batch, length: int, temperature: float, random: torch.Generator) -> Iterator[str]:
-        was_training = self.training
-        self.eval()
-        try:
-            before = int(batch.inputs[0, -1])
-            logits, state = self._after(batch)
-            for _ in range(length):
-                index = _drawn(logits[0].cpu(), temperature, random)
-                yield self._encoder().piece(index, before)
-                embedded = self.embedding(torch.tensor([[index]], device=self.device))
-                output, state = self.recurrent.step(embedded[:, 0], state)
-                logits, before = _without_unknown(self.head(output)), index
-        finally:
-            self.train(was_training)
+        return written(self, batch, length, drawing, random)
 
     def _encoder(self) -> Any:
         assert self.encoder is not None, "a trained language model has a text encoder"
         return self.encoder
-
-    def _after(self, batch: Batch) -> tuple[Tensor, StackState]:
-        """Logits of what comes after each text (B, V - 1), the unknown token impossible, and the state (B, ...)."""
-        embedded = self.embedding(batch.inputs.to(self.device))
-        output, state = self.recurrent(embedded, batch.lengths.to(self.device))
-        rows = torch.arange(len(output), device=self.device)
-        last = output[rows, (batch.lengths.to(self.device) - 1).clamp(min=0)]
-        return _without_unknown(self.head(last)), state
 
     def _most_probable(self, logits: Tensor) -> list[NextTokens]:
         words = self._encoder().words
@@ -266,22 +301,36 @@ class LanguageModel(SequenceTask):
             for row, probabilities in zip(indices.tolist(), highest.tolist(), strict=True)
         ]
 
-    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Mean loss of a batch's tokens, in nats, and their number."""
-        nats, counts = self._nats(batch)
-        count = counts.sum()
-        return nats.sum() / count.clamp(min=1), count
+    @property
+    def _in_streams(self) -> bool:
+        """Whether a batch of the data at work goes on where the one before ended."""
+        facts = getattr(getattr(self._trainer, "datamodule", None), "facts", None)
+        return facts is not None and facts.streams
 
-    def _nats(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss of each text, summed over its tokens (B,), in nats, and how many they are (B,)."""
+    def _before(self, part: str, batch_idx: int) -> StackState | None:
+        return self._carried.before(part, batch_idx) if self._in_streams else None
+
+    def _of_all_processes(self, tensor: Tensor) -> Tensor:
+        """From (B, ...) of each process to those of all, one after the other."""
+        return cast(Tensor, self.all_gather(tensor)).view(-1, *tensor.shape[1:])
+
+    def _of_part(self, part: str, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
+        """Loss and number of each text's tokens (B,), the state carried where the data is in streams."""
+        nats, counts, state = self._nats(batch, self._before(part, batch_idx))
+        if self._in_streams:
+            self._carried.keep(part, state)
+        return nats, counts
+
+    def _nats(self, batch: Batch, state: StackState | None = None) -> tuple[Tensor, Tensor, StackState]:
+        """Loss of each text, summed over its tokens (B,), in nats, how many they are (B,), and the state after them."""
         assert batch.targets is not None, "a batch for training or scoring has targets"
-        logits, _ = self(batch.inputs, batch.lengths)
+        logits, after_all = self(batch.inputs, batch.lengths, state)
         targets = batch.targets - 1
         nats = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD - 1, reduction="none")
-        return nats.view_as(targets).sum(1), (targets != PAD - 1).sum(1)
+        return nats.view_as(targets).sum(1), (targets != PAD - 1).sum(1), after_all
 
-    def _measure(self, split: str, metrics: nn.ModuleDict, batch: Batch) -> None:
-        nats, counts = self._nats(batch)
+    def _measure(self, split: str, metrics: nn.ModuleDict, batch: Batch, batch_idx: int) -> None:
+        nats, counts = self._of_part(split, batch, batch_idx)
         count = counts.sum()
         loss = nats.sum() / count.clamp(min=1)
         unknown = (torch.as_tensor(batch.targets) == UNKNOWN).sum() / count.clamp(min=1)
@@ -290,18 +339,5 @@ class LanguageModel(SequenceTask):
             metric.update(value, count)
             self.log(f"{split}_{name}", metric, on_step=False, on_epoch=True)
         if split == "test":
-            self.test_outcomes.update(nats=nats, counts=counts)
-
-
-def _without_unknown(logits: Tensor) -> Tensor:
-    """The unknown token is never the answer: it stands for words that the model does not have."""
-    return torch.cat((torch.full_like(logits[:, :UNKNOWN], -torch.inf), logits[:, UNKNOWN:]), 1)
-
-
-def _drawn(logits: Tensor, temperature: float, random: torch.Generator) -> int:
-    """A token id, from logits (V - 1,) of the ids from 1 on."""
-    if temperature == 0:
-        return int(logits.argmax()) + 1
-    # The highest becomes 0, so that however low the temperature is, nothing overflows.
-    logits = (logits - logits.max()).double() / temperature
-    return int(torch.multinomial(torch.softmax(logits, 0), 1, generator=random)) + 1
+            some = counts > 0  # at their end, streams can be a step apart
+            self.test_outcomes.update(nats=nats[some], counts=counts[some])

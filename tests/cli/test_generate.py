@@ -147,6 +147,11 @@ def test_without_a_run_it_says_how_to_get_one(command: Command) -> None:
         (("--prompt=我", "--temperature=hot"), "--temperature wants a number, not 'hot'"),
         (("--prompt=我", "--temperature=nan"), "temperature is nan; it must be at least 0, and finite"),
         (("--prompt=我", "--length=-1"), "length is -1; it must be at least 0"),
+        (("--prompt=我", "--top_k=0"), "top_k is 0; it must be at least 1"),
+        (("--prompt=我", "--top_k=2.5"), "--top_k wants a whole number, not '2.5'"),
+        (("--prompt=我", "--top_p=1.01"), "top_p is 1.01; it must be above 0 and at most 1"),
+        (("--prompt=我", "--top_p=most"), "--top_p wants a number, not 'most'"),
+        (("--prompt=我", "--topp=0.5"), "did you mean '--top_p'?"),
         (("--prompt=我", f"--seed={10**30}"), f"seed is {10**30}; it must be at least 0"),
         (("--prompt=",), "the prompt is empty: there is nothing to go on from"),
         (("--promt=我",), "generate has no option --promt; it has --prompt, "),
@@ -170,7 +175,7 @@ def test_a_mistake_is_told_and_nothing_written(
 def test_help_needs_no_run(command: Command, flag: str) -> None:
     result = command("generate", flag)
     assert (result.code, result.err) == (0, "")
-    for option in ("--prompt", "--length", "--temperature", "--seed", "--run", "--ckpt_path"):
+    for option in ("--prompt", "--length", "--temperature", "--top_k", "--top_p", "--seed", "--run", "--ckpt_path"):
         assert f"\n  {option} " in result.out
 
 
@@ -178,6 +183,14 @@ def test_a_seed_makes_what_is_written_repeatable(command: Command, toy_run: Path
     texts = [command("generate", "--prompt=学习", "--temperature=9", f"--seed={seed}").out for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
     assert len(texts[0].split()) == 101
+
+
+@pytest.mark.parametrize("option", ["--top_k=1", "--top_p=0.01"])
+def test_with_the_most_probable_token_alone_nothing_is_left_to_chance(
+    command: Command, toy_run: Path, option: str
+) -> None:
+    daring = ("generate", "--prompt=我", "--length=4", "--temperature=5", option)
+    assert [command(*daring, f"--seed={seed}").out for seed in (1, 2)] == [f"{SENTENCE}\n"] * 2
 
 
 def _numbers(lines: list[str]) -> list[int]:

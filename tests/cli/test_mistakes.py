@@ -97,7 +97,10 @@ FLAGS = [
     ("--model.dropout=1.5", "dropout is 1.5; it must be at least 0 and below 1"),
     ("--model.dropout=half", "model.dropout wants a number, not 'half'"),
     ("--model.pooling=lsat", "model.pooling is 'lsat', not one of last, mean, max"),
-    ("--model.cell_options={gates: 3}", "the layer 'lstm' has no option 'gates'; it has coupled, peephole"),
+    (
+        "--model.cell_options={gates: 3}",
+        "the layer 'lstm' has no option 'gates'; it has coupled, peephole, forget_bias",
+    ),
     ("--model.cell_options=gates", "model.cell_options wants a table, not 'gates'"),
     ("--data.num_train=0", "num_train is 0; it must be at least 1"),
     ("--data.num_classes=1", "num_classes is 1; it must be 2 or more, or 0 for regression"),
@@ -216,6 +219,19 @@ def test_a_mistake_on_the_command_line_is_told(command: Command, flag: str, said
         (("--config=next_word.yaml", "--data.batch_size=-1"), "batch_size is -1; it must be at least 1"),
         (("--config=next_word.yaml", "--data.vocab_size=0"), "vocab_size is 0; it must be at least 1"),
         (("--config=next_word.yaml", "--model.embedding_size=-1"), "embedding_size is -1; it must be at least 1"),
+        (("--config=next_word.yaml", "--data.streams=four"), "data.streams wants true or false, not 'four'"),
+        (
+            ("--config=next_word.yaml", "--config=transformer.yaml", "--data.streams=true"),
+            "the state of a transformer grows with every step: it cannot be carried through streams",
+        ),
+        (
+            ("--config=next_word.yaml", "--model.scheduled_sampling=1.5"),
+            "scheduled_sampling is 1.5; it must be at least 0 and at most 1",
+        ),
+        (
+            ("--config=next_word.yaml", "--model.scheduled_sampling=0.5", "--trainer.max_epochs=-1"),
+            "scheduled_sampling grows until the end of the training, and this one has none: give trainer.max_epochs",
+        ),
         (("--config=next_word.yaml", "--data.path=nowhere"), "nowhere cannot be read: No such file or directory"),
         (("--config=folder",), "no config 'folder' here or among the shipped ones"),
     ],

@@ -36,8 +36,9 @@ limit = int(status.split("VmData:")[1].split()[0]) * 1024 + int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 data.prepare_data()
 data.setup("fit")
-for loader in (data.train_dataloader(), data.val_dataloader()):
-    batch = next(iter(loader))
+for data.streams in (False, True):
+    for loader in (data.train_dataloader(), data.val_dataloader()):
+        batch = next(iter(loader))
 print(data.summary())
 """
 

@@ -1,0 +1,41 @@
+"""A loader of batches that goes on, in a training that is resumed, where the checkpoint was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import lightning.pytorch as pl
+from torch.utils.data import DataLoader
+
+from rnn_lightning.batch import Batch
+from rnn_lightning.data.sampler import LengthBucketSampler
+
+
+class Loader(DataLoader[Batch]):
+    """The batches of one split, in the order of the sampler; what is not trained on any more is not made.
+
+    Attributes:
+        trainer: who asks for the batches, if it is a Trainer.
+    """
+
+    trainer: pl.Trainer | None = None
+    _is_new = True
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # a DataLoader promises a class of its own
+        """The batches of an epoch; in the epoch that a resumed training begins within, those that are left of it."""
+        # This runs when the first batch is asked for: by then Lightning knows how many came before the checkpoint.
+        resumed = self._is_new and self.trainer is not None and self.trainer.train_dataloader is self
+        self._is_new = False
+        if isinstance(self.sampler, LengthBucketSampler):
+            assert self.batch_size is not None
+            done = self.trainer.fit_loop.batch_idx + 1 if resumed and self.trainer is not None else 0
+            self.sampler.first = done * self.batch_size
+        yield from super().__iter__()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: Lightning counts the batches. That there is a state tells it that a training can be resumed."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """There is nothing to take back."""
