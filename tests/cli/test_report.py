@@ -294,3 +294,13 @@ def test_a_wrong_number_is_told_before_anything_is_trained(command: Command) -> 
 
 def test_a_preset_does_not_disturb_the_other_verbs(command: Command, probed: dict[str, Path]) -> None:
     assert command("test", "--config", "presets/gradients.yaml").code == 0
+
+
+def test_one_of_two_processes_records(installed: Command) -> None:
+    processes = ("--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp")
+    fitted = installed("fit", *PROBED, "--trainer.max_epochs=1", *processes)
+    assert fitted.code == 0, fitted.err
+    (run,) = Path("runs").glob("*/*")
+    rows = (run / "gradients.csv").read_text("utf-8").splitlines()[1:]
+    assert len(rows) == len({tuple(row.split(",")[:-1]) for row in rows})
+    assert {row.partition(",")[0] for row in rows} == {"0", "3"}
