@@ -334,3 +334,23 @@ def test_batch_of_one_goes_through_the_head_in_training() -> None:
 def test_head_refuses_a_dropout_that_is_no_share(dropout: float) -> None:
     with pytest.raises(ValueError, match=f"dropout is {dropout}; it must be at least 0 and below 1"):
         make_head(8, 1, dropout=dropout)
+
+
+@pytest.mark.parametrize("cell", ["mingru", "minlstm", "qrnn", "sru"])
+@torch.no_grad()
+def test_four_thousand_steps_at_once_in_halves_and_one_by_one_are_the_same_in_32_bits(cell: str) -> None:
+    layer = randomised(CELLS[cell](3, 8), dtype=torch.float32)
+    x = random(2, 4096, 3, seed=1, dtype=torch.float32)
+    whole, state = layer(x)
+    first, between = layer(x[:, :1500])
+    second, after = layer(x[:, 1500:], None, between)
+    steps, last = [], layer.initial_state(x)
+    for x_t in x.unbind(1):
+        y, last = layer.step(x_t, last)
+        steps.append(y)
+    largest = whole.abs().max()
+    for found in (torch.cat((first, second), 1), torch.stack(steps, 1)):
+        assert (found - whole).abs().max() <= 1e-5 * largest
+    for one, other, wanted in zip(after, last, state, strict=True):
+        assert (one - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+        assert (other - wanted).abs().max() <= 1e-5 * wanted.abs().max()

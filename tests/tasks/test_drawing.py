@@ -45,7 +45,12 @@ def _wanted(logits: list[float], temperature: float, top_k: int | None, top_p: f
     raise AssertionError("there is at least one token")
 
 
-@given(LOGITS, st.sampled_from([0.3, 1.0, 2.5]), st.none() | st.integers(1, 9), st.floats(0.01, 1.0, allow_subnormal=False))
+@given(
+    LOGITS,
+    st.sampled_from([0.3, 1.0, 2.5]),
+    st.none() | st.integers(1, 9),
+    st.floats(0.01, 1.0, allow_subnormal=False),
+)
 def test_the_tokens_that_can_be_drawn_are_those_of_brute_force(
     logits: list[float], temperature: float, top_k: int | None, top_p: float
 ) -> None:
