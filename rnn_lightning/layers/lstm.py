@@ -71,11 +71,16 @@ class LSTM(RecurrentLayer):
         """Each gate's block by itself: Xavier for the input, orthogonal for the recurrence; other biases 0."""
         xavier_blocks_(self.weight_input, self.hidden_size)
         orthogonal_blocks_(self.weight_hidden, self.hidden_size)
-        with torch.no_grad():
-            *_, forget, _, _ = self.bias.zero_().chunk(3 if self.coupled else 4)
-            forget.fill_(self.forget_bias)
+        nn.init.zeros_(self.bias)
+        self.open_forget_gate()
         if self.weight_peephole is not None:
             nn.init.zeros_(self.weight_peephole)
+
+    @torch.no_grad()
+    def open_forget_gate(self) -> None:
+        """Gives the forget gate the bias that it is to begin with."""
+        *_, forget, _, _ = self.bias.chunk(3 if self.coupled else 4)
+        forget.fill_(self.forget_bias)
 
     def step(self, x_t: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         state = self.begin(x_t, state)

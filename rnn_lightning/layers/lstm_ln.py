@@ -69,9 +69,13 @@ class LayerNormLSTM(NormalisedLayer):
         super().reset_parameters()
         nn.init.ones_(self.gain_memory)
         nn.init.zeros_(self.bias_memory)
-        with torch.no_grad():
-            _, forget, _, _ = self.bias.chunk(4)
-            forget.fill_(self.forget_bias)
+        self.open_forget_gate()
+
+    @torch.no_grad()
+    def open_forget_gate(self) -> None:
+        """Gives the forget gate the bias that it is to begin with."""
+        _, forget, _, _ = self.bias.chunk(4)
+        forget.fill_(self.forget_bias)
 
     def after_norm(self, p_t: Tensor, r_t: Tensor, state: State) -> State:
         _, c = state

@@ -20,17 +20,11 @@ from rnn_lightning.batch import PAD, UNKNOWN, Batch, Facts
 from rnn_lightning.intervals import of_mean
 from rnn_lightning.layers import RecurrentStack, StackState, TiedHead, TokenEmbedding, make_head
 from rnn_lightning.layers.transformer import Transformer
-from rnn_lightning.tasks.base import (
-    CHECKPOINT_KEY,
-    InitName,
-    SequenceTask,
-    last_target,
-    make_embedding,
-    make_recurrent,
-)
+from rnn_lightning.tasks.base import CHECKPOINT_KEY, SequenceTask, last_target
 from rnn_lightning.tasks.carried_state import CarriedState
 from rnn_lightning.tasks.generation import Drawing, after, random_numbers, written
 from rnn_lightning.tasks.metrics import MeanLoss, Outcomes, Perplexity
+from rnn_lightning.tasks.networks import InitName, make_embedding, make_recurrent
 from rnn_lightning.tasks.scheduled_sampling import with_own_tokens
 
 _NAMED = 5
@@ -62,7 +56,8 @@ class LanguageModel(SequenceTask):
         weight_dropout: dropout of the weights between one step and the next, others for each batch.
         cell_options: further options of the layer, for example {nonlinearity: relu} of rnn.
         init: what the recurrent layers begin with: default, as each layer has it (orthogonal recurrence, Xavier inputs,
-            open forget gates), or torch, all of it uniform in +-1 / sqrt(hidden_size), as in torch's own layers.
+            open forget gates), or torch, all of it uniform in +-1 / sqrt(hidden_size), as in torch's own layers;
+            a forget_bias among the cell_options holds even then.
         embedding_size: features of a token.
         embedding_dropout: dropout of whole token features, the same at all steps of a text.
         word_dropout: share of the input tokens replaced by the unknown token in training.

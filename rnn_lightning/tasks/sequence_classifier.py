@@ -16,7 +16,7 @@ from torchmetrics import MetricCollection
 
 from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.layers import Pooling, PoolingName, RecurrentStack, TokenEmbedding, make_head
-from rnn_lightning.tasks.base import InitName, SequenceTask, make_embedding, make_recurrent
+from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.metrics import (
     MeanLoss,
     Outcomes,
@@ -25,6 +25,7 @@ from rnn_lightning.tasks.metrics import (
     regression_intervals,
     regression_metrics,
 )
+from rnn_lightning.tasks.networks import InitName, make_embedding, make_recurrent
 
 
 class Prediction(NamedTuple):
@@ -59,7 +60,8 @@ class SequenceClassifier(SequenceTask):
         weight_dropout: dropout of the weights between one step and the next, others for each batch.
         cell_options: further options of the layer, for example {nonlinearity: relu} of rnn.
         init: what the recurrent layers begin with: default, as each layer has it (orthogonal recurrence, Xavier inputs,
-            open forget gates), or torch, all of it uniform in +-1 / sqrt(hidden_size), as in torch's own layers.
+            open forget gates), or torch, all of it uniform in +-1 / sqrt(hidden_size), as in torch's own layers;
+            a forget_bias among the cell_options holds even then.
         embedding_size: features of a token; no part in real-valued sequences.
         embedding_dropout: dropout of whole token features, the same at all steps of a sequence.
         word_dropout: share of the tokens replaced by the unknown token in training.

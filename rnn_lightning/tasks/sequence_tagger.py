@@ -17,8 +17,9 @@ from rnn_lightning.batch import NO_LABEL, Batch, Facts
 from rnn_lightning.intervals import of_mean
 from rnn_lightning.layers import RecurrentStack, TokenEmbedding, make_head
 from rnn_lightning.layers.padding import valid_steps
-from rnn_lightning.tasks.base import InitName, SequenceTask, last_target, make_embedding, make_recurrent
+from rnn_lightning.tasks.base import SequenceTask, last_target
 from rnn_lightning.tasks.metrics import MeanLoss, Outcomes
+from rnn_lightning.tasks.networks import InitName, make_embedding, make_recurrent
 
 
 class StepLabels(NamedTuple):
@@ -54,7 +55,8 @@ class SequenceTagger(SequenceTask):
         weight_dropout: dropout of the weights between one step and the next, others for each batch.
         cell_options: further options of the layer, for example {nonlinearity: relu} of rnn.
         init: what the recurrent layers begin with: default, as each layer has it (orthogonal recurrence, Xavier inputs,
-            open forget gates), or torch, all of it uniform in +-1 / sqrt(hidden_size), as in torch's own layers.
+            open forget gates), or torch, all of it uniform in +-1 / sqrt(hidden_size), as in torch's own layers;
+            a forget_bias among the cell_options holds even then.
         embedding_size: features of a token; no part in real-valued sequences.
         embedding_dropout: dropout of whole token features, the same at all steps of a sequence.
         word_dropout: share of the tokens replaced by the unknown token in training.

@@ -80,10 +80,6 @@ def test_all_tasks_have_it(task: Any, facts: Facts) -> None:
     [
         ({"init": "tochr"}, "init is 'tochr', not one of default, torch"),
         (
-            {"init": "torch", "cell_options": {"forget_bias": 1.0}},
-            "forget_bias has no part in init 'torch', which draws all biases: give one of the two",
-        ),
-        (
             {"init": "torch", "cell": "transformer"},
             "init is 'torch', but the linear maps of a Transformer begin as torch's anyway",
         ),
@@ -111,6 +107,16 @@ def test_the_forget_gate_begins_as_asked(layer_class: Any, options: dict[str, An
     wanted = torch.zeros(4, 5)
     wanted[1] = options.get("forget_bias", 1.0)
     assert torch.equal(layer_class(3, 5, **options).bias, wanted.flatten())
+
+
+@pytest.mark.parametrize("cell", ["lstm", "lstm_ln"])
+def test_a_forget_bias_that_is_asked_for_holds_with_the_values_of_torch(cell: str) -> None:
+    model = feature_model(cell=cell, hidden_size=25, init="torch", cell_options={"forget_bias": 1.0})
+    (layer,) = _layers(model)
+    gates = layer.get_parameter("bias").view(4, 25)
+    assert (gates[1] == 1).all()
+    assert (gates[[0, 2, 3]].abs() <= 0.2).all()
+    assert gates[[0, 2, 3]].any(1).all()
 
 
 def test_coupled_gates_begin_as_asked_too() -> None:
