@@ -84,7 +84,10 @@ def test_all_tasks_have_it(task: Any, facts: Facts) -> None:
             "init is 'torch', but the linear maps of a Transformer begin as torch's anyway",
         ),
         ({"cell_options": {"forget_bias": math.nan}}, "forget_bias is nan; it must be a finite number"),
-        ({"cell_options": {"forget_bias": "open"}}, "forget_bias is open; it must be a finite number"),
+        (
+            {"cell_options": {"forget_bias": "open"}},
+            "the option 'forget_bias' of the layer 'lstm' wants a number, not 'open'",
+        ),
         (
             {"cell": "lstm_ln", "cell_options": {"forget_bias": math.inf}},
             "forget_bias is inf; it must be a finite number",
