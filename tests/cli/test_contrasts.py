@@ -57,7 +57,7 @@ def test_gates_that_see_the_state_keep_letters_in_their_order(program: str, work
 def test_pixels_in_a_senseless_order_are_read_though_a_linear_model_reads_them_better(
     command: Command, program: str, workplace: Path
 ) -> None:
-    """Over five seeds; by chance a tenth of the digits are right. 1,258 images teach a network little about an order."""
+    """Over five seeds; by chance a tenth are right. 1,258 images teach a network little about an order of pixels."""
     line = command("baseline", "--config=digits.yaml").out.splitlines()[-1]
     assert "logistic regression on all steps" in line
     linear = float(line.partition("test_accuracy ")[2].split()[0])
