@@ -11,8 +11,9 @@ fit: $(VENV)/installed
 	$(BIN)/rnn-lightning fit --config lstm.yaml
 	$(BIN)/rnn-lightning test
 
+# A process for each core, and each of one thread: torch's threads would wait for each other.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
