@@ -11,7 +11,7 @@ import yaml
 from rnn_lightning.cli import configs
 from rnn_lightning.cli.app import FitCommand
 
-SHAPE = {"cell", "hidden_size", "num_layers", "bidirectional", "residual", "prenorm", "cell_options"}
+SHAPE = {"cell", "hidden_size", "num_layers", "bidirectional", "residual", "prenorm", "projection_size", "cell_options"}
 """What an architecture decides, and no task."""
 
 

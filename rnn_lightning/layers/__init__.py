@@ -10,6 +10,7 @@ from rnn_lightning.layers.lstm_ln import LayerNormLSTM
 from rnn_lightning.layers.mingru import MinGRU
 from rnn_lightning.layers.minlstm import MinLSTM
 from rnn_lightning.layers.pooling import Pooling, PoolingName
+from rnn_lightning.layers.projected import Projected
 from rnn_lightning.layers.qrnn import QRNN
 from rnn_lightning.layers.rnn import RNN
 from rnn_lightning.layers.rnn_ln import LayerNormRNN
@@ -34,6 +35,7 @@ __all__ = [
     "MinLSTM",
     "Pooling",
     "PoolingName",
+    "Projected",
     "RecurrentLayer",
     "RecurrentStack",
     "StackState",

@@ -1,7 +1,7 @@
 """Layers on top of each other, in one direction or both, around any recurrent layer.
 
 B sequences, T steps, D input features, H hidden features of a layer in one direction, F output features: H, or 2H when
-bidirectional. The state is a tuple with one state for each layer.
+bidirectional; P in place of H where they are projected. The state is a tuple with one state for each layer.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch.nn import functional
 from rnn_lightning.layers.base import RecurrentLayer, State
 from rnn_lightning.layers.dropout import LockedDropout, check_share, recurrent_matrices
 from rnn_lightning.layers.padding import check_sequences, reverse, zero_padding
+from rnn_lightning.layers.projected import Projected
 from rnn_lightning.layers.transformer import Transformer
 
 StackState = tuple[State, ...]
@@ -69,6 +70,7 @@ class RecurrentStack(nn.Module):
         locked_dropout: dropout between layers is of the same features at all steps of a sequence.
         weight_dropout: share of the recurrent matrices' weights set to zero, others in each call
             (Merity et al. 2018, https://arxiv.org/abs/1708.02182).
+        projection_size: features that each layer's output in each direction is brought to, P; None: left as it is.
 
     Raises:
         ValueError: a size is not positive, a dropout is outside [0, 1), or there is nothing that it could drop.
@@ -86,6 +88,7 @@ class RecurrentStack(nn.Module):
         prenorm: bool = False,
         locked_dropout: bool = False,
         weight_dropout: float = 0.0,
+        projection_size: int | None = None,
     ) -> None:
         super().__init__()
         if num_layers < 1:
@@ -101,16 +104,20 @@ class RecurrentStack(nn.Module):
         self.input_size = input_size
         self.bidirectional = bidirectional
         self.weight_dropout = weight_dropout
-        self.output_size = hidden_size * (2 if bidirectional else 1)
+        directions = 2 if bidirectional else 1
+        self.output_size = directions * (hidden_size if projection_size is None else projection_size)
         sizes = [input_size] + [self.output_size] * num_layers
+
+        def projected(layer: RecurrentLayer, directions: int = 1) -> RecurrentLayer:
+            return layer if projection_size is None else Projected(layer, directions * projection_size)
 
         def one_layer(size: int) -> nn.Module:
             layer = make_layer(size, hidden_size)
             if not bidirectional:
-                return layer
+                return projected(layer)
             if isinstance(layer, Transformer):
-                return Transformer(size, self.output_size, layer.num_heads).unmasked()
-            return Bidirectional(layer, make_layer(size, hidden_size))
+                return projected(Transformer(size, 2 * hidden_size, layer.num_heads).unmasked(), 2)
+            return Bidirectional(projected(layer), projected(make_layer(size, hidden_size)))
 
         self.layers = nn.ModuleList(one_layer(size) for size in sizes[:-1])
         if weight_dropout > 0.0 and not recurrent_matrices(self.layers):

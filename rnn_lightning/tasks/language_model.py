@@ -54,6 +54,7 @@ class LanguageModel(SequenceTask):
         layer_dropout: dropout between the recurrent layers.
         locked_dropout: that dropout is of the same features at all steps of a sequence.
         weight_dropout: dropout of the weights between one step and the next, others for each batch.
+        projection_size: features that each layer's output is brought to by a linear map; null leaves it as it is.
         cell_options: further options of the layer, for example {nonlinearity: relu} of rnn.
         init: what the recurrent layers begin with: default, as each layer has it (orthogonal recurrence, Xavier inputs,
             open forget gates), or torch, all of it uniform in +-1 / sqrt(hidden_size), as in torch's own layers;
@@ -90,6 +91,7 @@ class LanguageModel(SequenceTask):
         layer_dropout: float = 0.0,
         locked_dropout: bool = False,
         weight_dropout: float = 0.0,
+        projection_size: int | None = None,
         cell_options: dict[str, Any] | None = None,
         init: InitName = "default",
         embedding_size: int = 100,

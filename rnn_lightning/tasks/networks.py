@@ -8,11 +8,19 @@ from functools import partial
 from typing import Any, Literal, get_args
 
 from rnn_lightning import registry
-from rnn_lightning.layers import LSTM, LayerNormLSTM, RecurrentLayer, RecurrentStack, TokenEmbedding, Transformer
+from rnn_lightning.layers import (
+    LSTM,
+    LayerNormLSTM,
+    Projected,
+    RecurrentLayer,
+    RecurrentStack,
+    TokenEmbedding,
+    Transformer,
+)
 from rnn_lightning.layers.init import torch_uniform_
 
 InitName = Literal["default", "torch"]
-_STACK_OPTIONS = ("residual", "prenorm", "locked_dropout", "weight_dropout")
+_STACK_OPTIONS = ("residual", "prenorm", "locked_dropout", "weight_dropout", "projection_size")
 """Hyper-parameters that a `RecurrentStack` takes by the same names."""
 _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "bool": ("true or false", (bool,)),
@@ -84,7 +92,7 @@ def _begin_as_torch(stack: RecurrentStack, cell_options: Mapping[str, Any]) -> N
     for layer in stack.modules():
         if isinstance(layer, Transformer):
             raise ValueError("init is 'torch', but the linear maps of a Transformer begin as torch's anyway")
-        if isinstance(layer, RecurrentLayer):
+        if isinstance(layer, RecurrentLayer) and not isinstance(layer, Projected):
             torch_uniform_(layer, layer.hidden_size)
             if "forget_bias" in cell_options and isinstance(layer, LSTM | LayerNormLSTM):
                 layer.open_forget_gate()

@@ -36,6 +36,7 @@ class Case:
     bidirectional: bool
     residual: bool
     prenorm: bool
+    projection_size: int | None
     given_state: bool
     lengths: list[int]
     more_padding: int
@@ -60,6 +61,7 @@ class Case:
             bidirectional=self.bidirectional,
             residual=self.residual,
             prenorm=self.prenorm,
+            projection_size=self.projection_size,
         )
         return randomised(stack, self.seed, self.dtype)
 
@@ -88,6 +90,7 @@ def _cases(bidirectional: st.SearchStrategy[bool]) -> st.SearchStrategy[Case]:
         bidirectional=bidirectional,
         residual=st.booleans(),
         prenorm=st.booleans(),
+        projection_size=st.none() | st.integers(1, 3),
         given_state=st.booleans(),
         lengths=st.lists(st.integers(0, 6), min_size=1, max_size=4),
         more_padding=st.integers(0, 3),

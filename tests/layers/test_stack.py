@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from rnn_lightning.layers import GRU, LSTM, RNN, Bidirectional, MinGRU, RecurrentStack
+from rnn_lightning.layers import GRU, LSTM, RNN, Bidirectional, MinGRU, RecurrentStack, Transformer
 from tests.layers.cases import ONE_DIRECTION, Case, leaves
 from tests.layers.helpers import (
     CELLS,
@@ -114,6 +116,7 @@ def test_both_directions_refuse_a_given_state_and_single_steps(num_layers: int) 
         ({"hidden_size": -4}, "hidden_size is -4; it must be at least 1"),
         ({"num_layers": -1}, "num_layers is -1; it must be at least 1"),
         ({"hidden_size": 0}, "hidden_size is 0; it must be at least 1"),
+        ({"projection_size": 0}, "projection_size is 0; it must be at least 1"),
         ({"num_layers": 0}, "num_layers is 0; it must be at least 1"),
         ({"num_layers": 2, "dropout": 1.0}, "dropout between layers is 1.0; it must be at least 0 and below 1"),
         ({"num_layers": 2, "dropout": -0.5}, "dropout between layers is -0.5"),
@@ -217,6 +220,28 @@ def test_residual_goes_through_a_linear_map_where_the_sizes_differ() -> None:
     x = random(3, 5, 3)
     middle = x @ stack.skips[0].weight.T + stack.layers[0](x)[0]
     assert_close([stack(x)[0]], [middle + stack.layers[1](middle)[0]], 1e-12)
+
+
+@pytest.mark.parametrize("cell", [*CELLS.values(), partial(Transformer, num_heads=2)])
+def test_a_projection_maps_each_layers_output(cell: Any) -> None:
+    stack = randomised(RecurrentStack(cell, 3, 8, num_layers=2, projection_size=2))
+    x, lengths = random(3, 5, 3), torch.tensor([5, 0, 2])
+    middle = x
+    for layer in stack.layers:
+        middle = layer.layer(middle, lengths)[0] @ layer.projection.weight.T
+    output, state = stack(x, lengths)
+    assert output.shape == (3, 5, 2)
+    assert_close([output], [middle], 1e-12)
+    on, _ = stack(x[:, :1], None, state)
+    one, _ = stack.step(x[:, 0], state)
+    assert_close([on[:, 0]], [one], 1e-12)
+
+
+@pytest.mark.parametrize("cell", [LSTM, partial(Transformer, num_heads=2)])
+def test_a_projection_in_both_directions_is_twice_as_wide(cell: Any) -> None:
+    stack = randomised(RecurrentStack(cell, 3, 8, 2, bidirectional=True, residual=True, projection_size=2))
+    assert stack.output_size == 4
+    assert stack(random(3, 5, 3))[0].shape == (3, 5, 4)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
