@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rnn_lightning.batch import Batch
 from rnn_lightning.callbacks.journal import in_words, say
-from rnn_lightning.layers import Pooling, RecurrentLayer, TokenEmbedding
+from rnn_lightning.layers import Pooling, Projected, RecurrentLayer, TokenEmbedding
 
 _WHOLE = (RecurrentLayer, TokenEmbedding, Pooling)
 """Modules that are one stage, whatever they are made of."""
@@ -66,7 +66,8 @@ def stages(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]
     """The parts of a model that have parameters of their own, or change the shape, with their names."""
     for name, module in model.named_children():
         path = f"{prefix}{name}"
-        if isinstance(module, _WHOLE) or next(module.parameters(recurse=False), None) is not None:
+        is_whole = isinstance(module, _WHOLE) and not isinstance(module, Projected)
+        if is_whole or next(module.parameters(recurse=False), None) is not None:
             yield path, module
         else:
             yield from stages(module, f"{path}.")

@@ -45,7 +45,7 @@ class Projected(RecurrentLayer):
         return self.projection(h), state
 
     def unroll(self, x: Tensor, lengths: Tensor | None, state: State) -> tuple[Tensor, State]:
-        output, state = self.layer.unroll(x, lengths, state)
+        output, state = self.layer(x, lengths, state)
         return self.projection(output), state
 
     def _given_or_initial(self, x: Tensor, state: State | None) -> State:

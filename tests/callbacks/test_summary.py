@@ -24,6 +24,7 @@ MODELS: dict[str, SequenceClassifier] = {
     "bidirectional": feature_model(cell="gru", hidden_size=8, bidirectional=True),
     "stacked": feature_model(hidden_size=8, num_layers=3, residual=True, pooling="mean_max_last", labels=FIVE),
     "attention": feature_model(hidden_size=8, pooling="attention", batch_norm=True, dropout=0.5),
+    "projected": feature_model(hidden_size=8, projection_size=2, num_layers=2, bidirectional=True),
     "text": text_model(hidden_size=8, embedding_size=6),
     "regression": feature_model(labels=(), hidden_size=8),
 }
@@ -107,6 +108,14 @@ def test_a_residual_stack_shows_the_linear_map_it_needs() -> None:
     pooling, head = rows[-3:-1]
     assert pooling == ["pooling", "Pooling mean + max + last", "(B, 24)", "", "0"]
     assert head == ["head.0", "Linear 24 -> 5", "(B, 5)", "5x24 + 5", "125"]
+
+
+def test_a_projected_layer_and_its_projection_have_a_line_each() -> None:
+    rows = _rows(feature_model(hidden_size=8, projection_size=2), FEATURES)
+    assert rows[:2] == [
+        ["recurrent.layers.0.layer", "LSTM 3 -> 8", "(B, T, 8)", "4 x (8x3 + 8x8 + 8)", "384"],
+        ["recurrent.layers.0.projection", "Linear 8 -> 2", "(B, T, 2)", "2x8", "16"],
+    ]
 
 
 def test_an_embedding_is_shown_with_its_vocabulary() -> None:
