@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from rnn_lightning.batch import Batch
 from rnn_lightning.callbacks.journal import say
-from rnn_lightning.layers import Bidirectional, RecurrentLayer, RecurrentStack, State
+from rnn_lightning.layers import Bidirectional, Projected, RecurrentLayer, RecurrentStack, State
 from rnn_lightning.layers.base import loop
 from rnn_lightning.layers.dropout import recurrent_matrices
 from rnn_lightning.layers.padding import reverse
@@ -156,7 +156,7 @@ def recurrent_layers(model: nn.Module) -> dict[Place, RecurrentLayer]:
             found[number, "backward"] = layer.backward_layer
         elif isinstance(layer, RecurrentLayer):
             found[number, "forward"] = layer
-    return found
+    return {place: layer.layer if isinstance(layer, Projected) else layer for place, layer in found.items()}
 
 
 def state_gradients(model: Any, batch: Batch) -> dict[tuple[Place, str], list[float]]:

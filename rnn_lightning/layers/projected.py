@@ -44,9 +44,7 @@ class Projected(RecurrentLayer):
         h, state = self.layer.step(x_t, state)
         return self.projection(h), state
 
-    def unroll(self, x: Tensor, lengths: Tensor | None, state: State) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
+        """As any layer; padding stays zero, since the map has no bias."""
         output, state = self.layer(x, lengths, state)
         return self.projection(output), state
-
-    def _given_or_initial(self, x: Tensor, state: State | None) -> State:
-        return self.layer._given_or_initial(x, state)

@@ -217,6 +217,14 @@ def test_the_states_are_called_by_their_names(cell: str) -> None:
     assert all(norm > 0 for norms in found.values() for norm in norms)
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_of_a_projected_layer_the_state_is_the_layers_own(bidirectional: bool) -> None:
+    model = feature_model(cell="gru", hidden_size=4, projection_size=2, bidirectional=bidirectional).double()
+    found = state_gradients(model, _batch(3, 2))
+    assert len(found) == 1 + bidirectional
+    assert all(len(norms) == 3 and norms[0] > 0 for norms in found.values())
+
+
 def test_a_frozen_model_has_gradients_all_the_same() -> None:
     model, batch = feature_model().double(), _batch(3, 2)
     wanted = state_gradients(model, batch)
