@@ -62,4 +62,4 @@ def test_pixels_in_a_senseless_order_are_read_though_a_linear_model_reads_them_b
     assert "logistic regression on all steps" in line
     linear = float(line.partition("test_accuracy ")[2].split()[0])
     (gru,) = _compared(program, "--columns=digits.yaml", "--rows=gru.yaml", "--seeds=5").values()
-    assert 0.92 < gru < linear
+    assert 0.9 < gru < linear
