@@ -21,8 +21,8 @@ from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.layers import make_head
 from rnn_lightning.layers.padding import zero_padding
 from rnn_lightning.tasks.base import SequenceTask
-from rnn_lightning.tasks.networks import layer_maker
 from rnn_lightning.tasks.metrics import MeanLoss
+from rnn_lightning.tasks.networks import layer_maker
 from rnn_lightning.tasks.sequence_classifier import Estimate
 
 
