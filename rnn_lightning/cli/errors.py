@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,12 +35,21 @@ def report(error: BaseException) -> int:
         raise error
     # In one piece: other processes may say the same at the same time.
     sys.stderr.write(f"rnn-lightning: {mistake}\n")
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        _let_the_first_end()
     return mistake.exit_code if isinstance(mistake, UserError) else EXIT_MISTAKE
 
 
 def mistake_in(error: BaseException) -> BaseException | None:
     """The user's mistake that an error was raised from; None where it is a fault of another kind."""
     return next((cause for cause in _causes(error) if _is_mistake(cause)), None)
+
+
+def _let_the_first_end(seconds: float = 10.0) -> None:
+    """Waits for the process that started this one, which Lightning would kill while it says why it ends."""
+    first, end = os.getppid(), time.monotonic() + seconds
+    while os.getppid() == first and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
