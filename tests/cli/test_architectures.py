@@ -16,7 +16,8 @@ ONE_WAY = [name for name in ARCHITECTURES if not _read(name)["model"]["init_args
 
 def _works(command: Command, architecture: str, *options: str) -> None:
     fitted = command("fit", "--config", architecture, *SMALL, *options)
-    assert (fitted.code, fitted.err) == (0, "")
+    assert fitted.code == 0, fitted.err
+    assert all(line.startswith("Reading ") for line in fitted.err.splitlines())
     tested = command("test")
     assert (tested.code, tested.err) == (0, "")
     assert "test_loss" in measured(tested)
