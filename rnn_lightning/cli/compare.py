@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rnn_lightning.cli import configs, runs
 from rnn_lightning.cli.app import FitCommand
@@ -233,6 +234,7 @@ def _run_all(trainings: list[Training], output: Path, jobs: int) -> tuple[list[R
 def _pool(jobs: int) -> Iterator[tuple[ThreadPoolExecutor, set[subprocess.Popen[bytes]]]]:
     """Threads that wait for processes, and the processes that are running: none is left behind."""
     running: set[subprocess.Popen[bytes]] = set()
+    before = signal.signal(signal.SIGTERM, _end)
     with ThreadPoolExecutor(jobs) as pool:
         try:
             yield pool, running
@@ -241,6 +243,13 @@ def _pool(jobs: int) -> Iterator[tuple[ThreadPoolExecutor, set[subprocess.Popen[
             for process in list(running):
                 process.kill()
             raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """Ends this process by way of an exception, so that it can clean up."""
+    sys.exit(128 + number)
 
 
 def _run(training: Training, output: Path, jobs: int, running: set[subprocess.Popen[bytes]]) -> Result | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -106,20 +107,37 @@ def test_a_training_that_fails_stops_no_other_and_is_tried_again(command: Comman
     assert _table(mended.out)[0] == ["", "next_word, test_perplexity", "book, test_perplexity"]
 
 
-def test_an_interrupted_comparison_goes_on(command: Command, program: str, workplace: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code", "said"),
+    [
+        (signal.SIGINT, 130, "Stopped. The same command goes on with what is missing in comparison/.\n"),
+        (signal.SIGTERM, 143, ""),
+    ],
+)
+def test_an_interrupted_comparison_leaves_no_process_and_goes_on(
+    command: Command, program: str, workplace: Path, sent: int, code: int, said: str
+) -> None:
     words = ("compare", "--rows=rnn.yaml", f"--columns={ADDING}", "--seeds=3", *SMALL)
     with subprocess.Popen([program, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("[1/3] rnn")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert told == "Stopped. The same command goes on with what is missing in comparison/.\n"
+    assert (process.returncode, told) == (code, said)
+    assert not [path for path in Path("/proc").glob("[0-9]*/cwd") if _is_here(path, workplace)]
     finished = len(list(Path("comparison").rglob("result.json")))
     assert 1 <= finished < 3
     result = command(*words)
     assert result.out.splitlines()[0] == f"{finished} of 3 trainings stand in comparison/ already"
     assert len(_rows("comparison/runs.csv")) == 3
+
+
+def _is_here(cwd: Path, workplace: Path) -> bool:
+    """Whether another process has its working directory here."""
+    try:
+        return cwd.resolve() == workplace.resolve() and cwd.parent.name != str(os.getpid())
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize(
