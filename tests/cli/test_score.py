@@ -23,6 +23,8 @@ def _kept(run: Path, verb: str = "test") -> dict[str, float]:
     """What was measured; the intervals around it lie where they should."""
     content = json.loads((run / verb / "metrics.json").read_text("utf-8"))
     assert content.pop("checkpoint") == str(run / BEST)
+    assert content.pop("chance_level") == {}
+    assert content.pop("parameters") > 0
     for name, (low, high) in content.pop("intervals", {}).items():
         assert low <= content[name] <= high
     return content
