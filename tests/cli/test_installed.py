@@ -106,7 +106,8 @@ def test_two_processes_train_and_score_as_one(installed: Command) -> None:
         assert sum("test_loss" in line for line in result.out.splitlines()) == 1
         kept.append(json.loads((run / "test" / "metrics.json").read_text()))
         assert result.out.splitlines()[-1].endswith("(91 sequences)")
-    assert kept[0].pop("checkpoint") == kept[1].pop("checkpoint")
+    for name in ("checkpoint", "chance_level", "parameters"):
+        assert kept[0].pop(name) == kept[1].pop(name)
     intervals, wanted = (content.pop("intervals") for content in kept)
     assert set(intervals) == set(wanted) == set(kept[0])
     for name, interval in wanted.items():
