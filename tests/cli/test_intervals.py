@@ -20,7 +20,8 @@ Ends = tuple[float, float]
 
 def _kept(run: Path) -> tuple[dict[str, float], dict[str, Ends]]:
     content = json.loads((run / "test" / "metrics.json").read_text("utf-8"))
-    del content["checkpoint"]
+    for name in ("checkpoint", "chance_level", "parameters"):
+        del content[name]
     intervals = {name: (low, high) for name, (low, high) in content.pop("intervals").items()}
     return content, intervals
 
