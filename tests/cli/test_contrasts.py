@@ -1,6 +1,6 @@
 """What tells the architectures apart, over three seeds each: `pytest -m slow tests/cli/test_contrasts.py`.
 
-About half an hour on two cores. The commands are those of docs/architectures.md.
+About 45 minutes of processor time, in two trainings side by side. The commands are those of docs/architectures.md.
 """
 
 from __future__ import annotations
