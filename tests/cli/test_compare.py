@@ -118,7 +118,14 @@ def test_an_interrupted_comparison_leaves_no_process_and_goes_on(
     command: Command, program: str, workplace: Path, sent: int, code: int, said: str
 ) -> None:
     words = ("compare", "--rows=rnn.yaml", f"--columns={ADDING}", "--seeds=3", *SMALL)
-    with subprocess.Popen([program, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [program, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has it ignored in all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("[1/3] rnn")
         process.send_signal(sent)
