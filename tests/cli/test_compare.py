@@ -6,6 +6,7 @@ import csv
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,14 @@ def test_a_training_that_fails_stops_no_other_and_is_tried_again(command: Comman
     assert _table(mended.out)[0] == ["", "next_word, test_perplexity", "book, test_perplexity"]
 
 
+NOT_IGNORED = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""A shell that runs the tests in the background has interruptions ignored by all that they start."""
+
+
 @pytest.mark.parametrize(
     ("sent", "code", "said"),
     [
@@ -118,14 +127,8 @@ def test_an_interrupted_comparison_leaves_no_process_and_goes_on(
     command: Command, program: str, workplace: Path, sent: int, code: int, said: str
 ) -> None:
     words = ("compare", "--rows=rnn.yaml", f"--columns={ADDING}", "--seeds=3", *SMALL)
-    with subprocess.Popen(
-        [program, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell that runs the tests in the background has it ignored in all that they start.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
+    started = [sys.executable, "-c", NOT_IGNORED, program, *words]
+    with subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("[1/3] rnn")
         process.send_signal(sent)
