@@ -113,6 +113,10 @@ def compare(options: list[str]) -> int:
     for training in trainings[: len(rows) * len(columns)]:
         _check(training)
     try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output {output} cannot be made: {error.strerror}") from error
+    try:
         results, failed = _run_all(trainings, output, jobs)
     except KeyboardInterrupt:
         print(f"Stopped. The same command goes on with what is missing in {output}/.", file=sys.stderr)

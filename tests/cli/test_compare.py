@@ -199,6 +199,14 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+def test_an_output_that_cannot_be_is_told_before_anything_is_trained(command: Command) -> None:
+    Path("file").touch()
+    result = command("compare", "--rows=rnn.yaml", f"--columns={ADDING}", "--output=file")
+    one_mistake(result, "--output file cannot be made: File exists")
+    result = command("compare", "--rows=rnn.yaml", f"--columns={ADDING}", "--output=file/below")
+    one_mistake(result, "--output file/below cannot be made: Not a directory")
+
+
 def test_without_matplotlib_it_says_so_before_it_trains(python: Command) -> None:
     result = python(WITHOUT, "compare", "--rows=rnn.yaml", f"--columns={ADDING}")
     one_mistake(result, "compare draws its table with matplotlib: pip install 'rnn-lightning[plot]'")
