@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
 from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.files import write_whole
 from rnn_lightning.cli.pictures import save
 from rnn_lightning.registry import did_you_mean
 
@@ -58,7 +58,8 @@ def read_result(folder: Path, words: list[str]) -> Result | None:
 
 def write_result(folder: Path, words: list[str], result: Result) -> None:
     """Keeps a result with the options of fit that it came from."""
-    _write(folder / _RESULT, json.dumps({"options": words, "result": asdict(result)}, indent=2) + "\n")
+    content = json.dumps({"options": words, "result": asdict(result)}, indent=2) + "\n"
+    write_whole(folder / _RESULT, content.encode())
 
 
 def choose_metrics(results: list[Result], wanted: str | None) -> dict[str, str]:
@@ -115,8 +116,8 @@ def write_table(output: Path, results: list[Result], metrics: dict[str, str]) ->
         if (line := _line(results, row, column, metric)) is not None
     ]
     paths = [output / "runs.csv", output / "table.csv", output / "table.png"]
-    _write(paths[0], _csv(runs, ["row", "column", "seed", "seconds", "parameters", *names]))
-    _write(paths[1], _csv(table, list(table[0])))
+    write_whole(paths[0], _csv(runs, ["row", "column", "seed", "seconds", "parameters", *names]).encode())
+    write_whole(paths[1], _csv(table, list(table[0])).encode())
     from rnn_lightning.cli import curves  # which imports matplotlib
 
     rows = dict.fromkeys(result.row for result in results)
@@ -176,10 +177,3 @@ def _csv(lines: list[dict[str, object]], names: list[str]) -> str:
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    """Under a temporary name first, so that no half of it is ever seen."""
-    unfinished = path.with_name(f"{path.name}.tmp")
-    unfinished.write_text(text, "utf-8")
-    os.replace(unfinished, path)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,10 +36,4 @@ def save(figure: Figure, path: Path) -> None:
     """
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=150)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(picture.getvalue())
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    write_whole(path, picture.getvalue())
