@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rnn_lightning import LanguageModel
@@ -38,7 +38,9 @@ def _wanted(logits: list[float], temperature: float, top_k: int | None, top_p: f
     total = math.fsum(probabilities[i] for i in best)
     left = {i: probabilities[i] / total for i in best}
     for size in range(1, len(left) + 1):
-        fewest = max(combinations(left, size), key=lambda chosen: (sum(left[i] for i in chosen), [-i for i in chosen]))
+        fewest = max(
+            combinations(left, size), key=lambda chosen: (math.fsum(left[i] for i in chosen), [-i for i in chosen])
+        )
         total = math.fsum(left[i] for i in fewest)
         if total >= top_p or size == len(left):
             return [left[i] / total if i in fewest else 0.0 for i in tokens]
@@ -51,6 +53,7 @@ def _wanted(logits: list[float], temperature: float, top_k: int | None, top_p: f
     st.none() | st.integers(1, 9),
     st.floats(0.01, 1.0, allow_subnormal=False),
 )
+@example([0.0, 2.0, 1.0, 0.0, 3.0], 2.5, None, 0.875)  # two are equally probable, and one of them is to be drawn
 def test_the_tokens_that_can_be_drawn_are_those_of_brute_force(
     logits: list[float], temperature: float, top_k: int | None, top_p: float
 ) -> None:
