@@ -70,6 +70,13 @@ def resolve(group: Group, name: str) -> Any:
     )
 
 
+def place(group: Group, name: str) -> str | None:
+    """Where a class stands, as "module:Class", without importing it; None where nothing has this name."""
+    if name in _OWN[group]:
+        return _OWN[group][name]
+    return next((entry.value for entry in _entry_points(group) if entry.name == name), None)
+
+
 def distribution(group: Group, name: str) -> str | None:
     """The installed package that adds this name; None for an own one."""
     if name in _OWN[group]:

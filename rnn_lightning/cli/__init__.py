@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from rnn_lightning.cli import errors
 from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.verbs import VERBS
 from rnn_lightning.registry import did_you_mean
 
-VERBS = {
-    "fit": "train a model and keep its best checkpoint",
-    "validate": "score the best checkpoint on the validation part",
-    "test": "score the best checkpoint on the test part",
-    "predict": "predict raw text, or the test part where the data has no text",
-    "generate": "go on with a text, by a language model",
-    "baseline": "what methods without a network reach on the same data",
-    "compare": "train several models on several tasks, with several seeds, and draw up a table",
-    "report": "draw what runs recorded: learning curves, gradients",
-}
+_HELP, _VERBOSE = {"-h", "--help"}, {"-v", "--verbose"}
 
-USAGE = f"""\
+
+def usage() -> str:
+    """What the command says of itself."""
+    width = max(map(len, VERBS)) + 2
+    verbs = "\n".join(f"  {name:{width}}{verb.what}" for name, verb in VERBS.items())
+    return f"""\
 usage: rnn-lightning VERB [options]
 
-{chr(10).join(f"  {verb:10}{what}" for verb, what in VERBS.items())}
+{verbs}
 
   rnn-lightning fit --config lstm.yaml                       train on synthetic sequences, nothing to download
   rnn-lightning fit --config lstm.yaml --config imdb.yaml    train on the IMDb reviews
   rnn-lightning test                                         score the newest run
   rnn-lightning predict --text "A small miracle of a film."
   rnn-lightning fit --config next_word.yaml                  a language model of five words, or of --data.path FILE
-  rnn-lightning VERB --help                                  all options of a verb
+  rnn-lightning VERB --help                                  the options of a verb
 """
 
 
@@ -46,19 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         a line or two on standard error.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        print(USAGE, end="")
-        return 0
-    if words[0] == "--version":
-        from rnn_lightning import __version__
-
-        print(f"rnn-lightning {__version__}")
-        return 0
-    verb, options = words[0], words[1:]
     try:
-        if verb not in VERBS:
-            raise UserError(f"there is no verb '{verb}'; there are {', '.join(VERBS)}{did_you_mean(verb, list(VERBS))}")
-        return _run(verb, options)
+        return _answered(words)
     except BrokenPipeError:
         # Whoever read the output has seen enough, as `head` has. What is still in the buffer has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -69,14 +56,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         return errors.report(error)
 
 
-def _run(verb: str, options: list[str]) -> int:
+def _answered(words: list[str]) -> int:
+    if not words or words[0] in _HELP:
+        print(usage(), end="")
+        return 0
+    if words[0] == "--version":
+        from rnn_lightning import __version__
+
+        print(f"rnn-lightning {__version__}")
+        return 0
+    verb, options = words[0], words[1:]
+    if verb not in VERBS:
+        raise UserError(f"there is no verb '{verb}'; there are {', '.join(VERBS)}{did_you_mean(verb, list(VERBS))}")
     from rnn_lightning.cli.configs import expand
 
-    options = expand(options)
-    if verb == "report":
-        from rnn_lightning.cli.report import report
+    asks = _HELP & set(options)
+    everything = asks and _VERBOSE & set(options) and VERBS[verb].sections
+    options = expand([word for word in options if not asks or word not in _HELP | _VERBOSE])
+    if asks and not everything:
+        from rnn_lightning.cli.help import page
 
-        return report(options)
+        print(page(verb, options), end="")
+        return 0
+    if not VERBS[verb].light:
+        _prepare()
+    if everything:
+        from rnn_lightning.cli.app import print_all_options
+
+        print_all_options(verb)
+        return 0
+    module, _, name = VERBS[verb].function.partition(":")
+    function: Callable[[list[str]], int] = getattr(import_module(module), name)
+    return function(options)
+
+
+def _prepare() -> None:
+    """Imports what is heavy, in a process that is set up for it."""
     if "OMP_WAIT_POLICY" not in os.environ:
         # Read when torch is loaded: its threads wait for each other by spinning, but not for long. On an idle machine
         # that is as fast as spinning on (and twice as fast as sleeping), beside a busy neighbour it loses less.
@@ -84,26 +99,3 @@ def _run(verb: str, options: list[str]) -> int:
     from rnn_lightning.cli.process import set_up
 
     set_up()
-    if verb == "fit":
-        from rnn_lightning.cli.fit import fit
-
-        return fit(options)
-    if verb == "predict":
-        from rnn_lightning.cli.predict import predict
-
-        return predict(options)
-    if verb == "generate":
-        from rnn_lightning.cli.generate import generate
-
-        return generate(options)
-    if verb == "baseline":
-        from rnn_lightning.cli.baseline import baseline
-
-        return baseline(options)
-    if verb == "compare":
-        from rnn_lightning.cli.compare import compare
-
-        return compare(options)
-    from rnn_lightning.cli.score import score
-
-    return score(verb, options)

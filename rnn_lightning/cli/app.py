@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from types import MethodType
 from typing import Any
 
@@ -17,7 +18,9 @@ from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 from rnn_lightning import registry
 from rnn_lightning.cli.errors import UserError
 from rnn_lightning.cli.explain import check_values, explain
+from rnn_lightning.cli.help import page
 from rnn_lightning.cli.process import fitting_precision
+from rnn_lightning.cli.verbs import VERBS
 from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.schedule import OneCycle
 
@@ -25,17 +28,6 @@ _EACH_STEP = (OneCycle, OneCycleLR, CyclicLR)
 """Schedules that count steps; all others count epochs."""
 
 _CAN_BE_FUSED = ("torch.optim.Adam", "torch.optim.AdamW")
-
-_CHOOSING = {
-    "--run": "Run whose checkpoint is taken: a folder, or the time of its start. The newest by default.",
-    "--ckpt_path": "Checkpoint to take: best (the default), last, a file or a run folder.",
-}
-_READING = {
-    "--text": "Text to predict; can be given again and again.",
-    "--file": "File with a text in each line; - is standard input.",
-    "--output": "File for the predictions, as JSON lines.",
-}
-"""Options of the verbs whose model comes from a checkpoint."""
 
 
 class Parser(LightningArgumentParser):
@@ -178,7 +170,6 @@ class DataCommand(Command):
     """What a verb needs that trains no model: the data."""
 
     def __init__(self, verb: str, options: list[str]) -> None:
-        self._verb = verb
         super().__init__(verb, options, auto_configure_optimizers=False, save_config_callback=None)
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -196,10 +187,22 @@ class ScoreCommand(DataCommand):
         """Adds the Trainer's and the data's options, and none of a model."""
         parser.add_lightning_class_args(self.trainer_class, "trainer")
         parser.set_defaults({"trainer.logger": False, "trainer.enable_checkpointing": False})
-        # Only to be shown: before the parser sees the words, these are taken from them.
-        for option, what in {**_CHOOSING, **(_READING if self._verb == "predict" else {})}.items():
-            parser.add_argument(option, type=str | None, help=what)
         super().add_core_arguments_to_parser(parser)
+
+
+def print_all_options(verb: str) -> None:
+    """Prints every option of a verb, its own ones first."""
+    of_verb = VERBS[verb]
+    print(page(verb, []).rpartition("\n\n")[0], end="\n\n")
+    command = (
+        FitCommand
+        if "optimizer" in of_verb.sections
+        else ScoreCommand
+        if "trainer" in of_verb.sections
+        else DataCommand
+    )
+    with suppress(SystemExit):
+        command(verb, ["--help"])
 
 
 def _fused(config: dict[str, Any], trainer: pl.Trainer) -> dict[str, Any]:

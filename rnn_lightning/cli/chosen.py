@@ -8,14 +8,13 @@ from typing import Any
 
 from rnn_lightning import registry
 from rnn_lightning.cli import configs, runs
-from rnn_lightning.cli.app import ScoreCommand
 from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.words import Words
 from rnn_lightning.tasks.base import CHECKPOINT_KEY, SequenceTask
 from rnn_lightning.tasks.loading import model_from, read_checkpoint
 
 _SECTIONS = ("data", "trainer", "seed_everything")
 """The sections of a config that concern a verb whose model comes from a checkpoint."""
-_TRAINING_ONLY = ("model", "optimizer", "lr_scheduler", "checkpoint", "early_stopping")
 
 
 @dataclass(frozen=True)
@@ -35,12 +34,12 @@ class Chosen:
     in_words: str
 
 
-def choose(verb: str, options: list[str], model: str | None = None) -> tuple[Chosen, list[str]]:
-    """Loads the checkpoint that the options ask for.
+def choose(verb: str, words: Words, model: str | None = None) -> tuple[Chosen, list[str]]:
+    """Loads the checkpoint that the words ask for.
 
     Args:
         verb: the verb, for error texts.
-        options: command-line words, configs as paths.
+        words: what stands after it; --run and --ckpt_path name a checkpoint.
         model: the task class that the verb is for; None: any.
 
     Returns:
@@ -48,25 +47,18 @@ def choose(verb: str, options: list[str], model: str | None = None) -> tuple[Cho
         decides, under them the data section that the run recorded.
 
     Raises:
-        UserError: there is no such checkpoint, or an option concerns the model.
+        UserError: there is no such checkpoint.
         ValueError: the checkpoint cannot be loaded.
     """
-    if not {"-h", "--help"}.isdisjoint(options):
-        ScoreCommand(verb, ["--help"])  # prints it and ends, whether there is a run or not
-    named: dict[str, str | None] = {}
     sections: list[dict[str, Any]] = []
     left: list[str] = []
-    for flag, value in configs.pairs(options):
-        if flag in ("--run", "--ckpt_path"):
-            named[flag] = value
-        elif flag == "--config":
+    for flag, value in configs.pairs(words.left):
+        if flag == "--config":
             sections.append(configs.read(Path(str(value))))
             left.append(configs.written_out(sections[-1], _SECTIONS))
-        elif flag.removeprefix("--").split(".")[0].rstrip("+") in _TRAINING_ONLY:
-            raise UserError(f"{verb} does not take {flag}: the model comes from the checkpoint, as it was trained")
         else:
             left.append(flag if value is None else f"{flag}={value}")
-    path, run, which = _find(verb, named, sections, model)
+    path, run, which = _find(verb, words, sections, model)
     checkpoint = read_checkpoint(path)
     if model is not None and checkpoint[CHECKPOINT_KEY]["task"] != model:
         raise UserError(f"{verb} wants a {model}; {path} holds a {checkpoint[CHECKPOINT_KEY]['task']}")
@@ -74,13 +66,8 @@ def choose(verb: str, options: list[str], model: str | None = None) -> tuple[Cho
     return chosen, [configs.written_out(_defaults(run), _SECTIONS), *left]
 
 
-def _find(
-    verb: str, named: dict[str, str | None], sections: list[dict[str, Any]], model: str | None
-) -> tuple[Path, Path | None, str]:
-    run_name, checkpoint_name = named.get("--run"), named.get("--ckpt_path")
-    for flag, value in named.items():
-        if value is None:
-            raise UserError(f"{flag} wants a value")
+def _find(verb: str, words: Words, sections: list[dict[str, Any]], model: str | None) -> tuple[Path, Path | None, str]:
+    run_name, checkpoint_name = words.one("--run"), words.one("--ckpt_path")
     file = None if checkpoint_name in (None, "best", "last") else Path(str(checkpoint_name))
     if file is not None and run_name is not None:
         raise UserError(f"--run {run_name} and --ckpt_path {checkpoint_name} both name a checkpoint: give one of them")

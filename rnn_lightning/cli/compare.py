@@ -23,28 +23,9 @@ from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.comparison import Result, choose_metrics, printed, read_result, write_result, write_table
 from rnn_lightning.cli.errors import UserError, mistake_in
 from rnn_lightning.cli.pictures import need_matplotlib
-from rnn_lightning.registry import did_you_mean
+from rnn_lightning.cli.words import taken
 
 _LISTS = {"--rows": "what is compared", "--columns": "what it is compared on"}
-_OPTIONS = {
-    "--seeds": "trainings of each row on each column, with the seeds 1, 2, ...; 3 by default",
-    "--jobs": "trainings that run side by side, each with its share of the cores; 1 by default",
-    "--metric": "measurement that the table shows, such as val_accuracy; by default test_accuracy, perplexity or mse",
-    "--output": "folder for the runs, the table and its picture; comparison by default. What it holds is not run again",
-}
-_USAGE = f"""\
-usage: rnn-lightning compare --rows CONFIG ... --columns CONFIG ... [options]
-
-  rnn-lightning compare --rows rnn.yaml lstm.yaml gru.yaml --columns adding.yaml parity.yaml --model.hidden_size 64
-  rnn-lightning compare --columns imdb.yaml --rows lstm.yaml "two layers: lstm.yaml --model.num_layers 2"
-
-A row or column is a config, or in quotes configs and options of fit, by choice after a name and a colon. Each pair of a
-row and a column is trained and tested once for each seed. A comparison that was interrupted goes on by the same words.
-
-{chr(10).join(f"  {flag:12}{what}" for flag, what in {**_LISTS, **_OPTIONS}.items())}
-
-All other options are those of fit and hold for every training.
-"""
 _TRAIN_AND_SCORE = """
 import sys
 from rnn_lightning.cli import main
@@ -99,13 +80,13 @@ def compare(options: list[str]) -> int:
     Returns:
         The exit code: 1 where a training failed.
     """
-    if not {"-h", "--help"}.isdisjoint(options):
-        print(_USAGE, end="")
-        return 0
-    lists, own, common = _sorted_out(options)
-    output, metric = Path(own.get("--output", "comparison")), own.get("--metric")
-    seeds, jobs = (_at_least_one(flag, own.get(flag, default)) for flag, default in (("--seeds", "3"), ("--jobs", "1")))
-    rows, columns = (_entries(flag, lists[flag]) for flag in _LISTS)
+    words = taken("compare", options)
+    if words.names:
+        raise UserError(f"'{words.names[0]}' stands alone: is it one of --rows or of --columns?")
+    common = Entry("", *_configs_and_options(configs.pairs(words.left)))
+    output, metric = Path(words.one("--output") or "comparison"), words.one("--metric")
+    seeds, jobs = words.whole_number("--seeds", 3), words.whole_number("--jobs", 1)
+    rows, columns = (_entries(flag, words.given.get(flag, [])) for flag in _LISTS)
     need_matplotlib("compare draws its table")
     trainings = [
         Training(row, column, common, seed) for seed in range(1, seeds + 1) for column in columns for row in rows
@@ -128,35 +109,6 @@ def compare(options: list[str]) -> int:
     for training in failed:
         print(f"rnn-lightning: failed: {training}; see {training.folder(output) / 'log.txt'}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _sorted_out(options: list[str]) -> tuple[dict[str, list[str]], dict[str, str], Entry]:
-    """The words of rows and columns, the options of this verb, and what all trainings have in common."""
-    lists: dict[str, list[str]] = {flag: [] for flag in _LISTS}
-    own: dict[str, str] = {}
-    further: list[tuple[str, str | None]] = []
-    current: list[str] | None = None
-    for flag, value in configs.pairs(options):
-        if flag in _LISTS:
-            current = lists[flag]
-            current += [] if value is None else [value]
-        elif not flag.startswith("-"):
-            if current is None:
-                raise UserError(f"'{flag}' stands alone: is it one of --rows or of --columns?")
-            current.append(flag)
-        elif flag in _OPTIONS:
-            own[flag], current = configs.text(flag, value), None
-        elif flag == "--config" or flag.removeprefix("--").split(".")[0].rstrip("+") in configs.SECTIONS:
-            if flag == "--seed_everything":
-                raise UserError("compare does not take --seed_everything: it takes the seeds 1 to --seeds")
-            further.append((flag, value))
-            current = None
-        else:
-            known = [*_LISTS, *_OPTIONS]
-            raise UserError(
-                f"compare has no option {flag}; it has {', '.join(known)} and those of fit{did_you_mean(flag, known)}"
-            )
-    return lists, own, Entry("", *_configs_and_options(further))
 
 
 def _entries(flag: str, texts: list[str]) -> list[Entry]:
@@ -191,12 +143,6 @@ def _configs_and_options(pairs: list[tuple[str, str | None]]) -> tuple[tuple[str
         else:
             further.append(flag if value is None else f"{flag}={value}")
     return tuple(found), tuple(further)
-
-
-def _at_least_one(flag: str, value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise UserError(f"{flag} wants a whole number, at least 1, not '{value}'")
-    return int(value)
 
 
 def _check(training: Training) -> None:

@@ -55,7 +55,7 @@ def resolve(name: str) -> Path:
             return candidate
     known = [*shipped(), *(path.name for path in Path().glob("*.yaml"))]
     near = did_you_mean(name, known) or did_you_mean(f"{name}.yaml", known)
-    raise UserError(f"no config '{name}' here or among the shipped ones, which are {', '.join(shipped())}{near}")
+    raise UserError(f"no config '{name}' here or among the shipped ones{near}   (rnn-lightning list configs)")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -82,6 +82,22 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
+def merged(paths: Iterable[Path]) -> dict[str, Any]:
+    """What configs say together: later ones over earlier ones, key by key, but a new class begins without arguments."""
+    found: dict[str, Any] = {}
+    for path in paths:
+        found = _over(found, read(path))
+    return found
+
+
+def _over(under: Any, over: Any) -> Any:
+    if not isinstance(under, dict) or not isinstance(over, dict):
+        return over
+    other_class = "class_path" in under and over.get("class_path", under["class_path"]) != under["class_path"]
+    kept = {} if other_class else under
+    return {**kept, **{key: _over(kept.get(key), value) for key, value in over.items()}}
+
+
 def written_out(content: dict[str, Any], sections: Iterable[str]) -> str:
     """These sections of a config as an option that holds them itself, not the path of a file."""
     return f"--config={json.dumps({section: content[section] for section in sections if section in content})}"
@@ -94,15 +110,18 @@ def expand(options: list[str]) -> list[str]:
         UserError: a config does not exist.
     """
     expanded: list[str] = []
-    for flag, value in pairs(options):
-        if flag in _FLAGS:
-            if value is None:
-                raise UserError("--config wants the name of a config, such as lstm.yaml")
-            path = resolve(value)
-            read(path)
-            expanded += ["--config", str(path)]
-        else:
-            expanded.append(flag if value is None else f"{flag}={value}")
+    words = list(options)
+    while words:
+        word = words.pop(0)
+        flag, equals, name = word.partition("=")
+        if flag not in _FLAGS:
+            expanded.append(word)
+            continue
+        if not equals and (not words or words[0].startswith("--")):
+            raise UserError("--config wants the name of a config, such as lstm.yaml")
+        path = resolve(name if equals else words.pop(0))
+        read(path)
+        expanded.append(f"--config={path}")
     return expanded
 
 

@@ -23,6 +23,7 @@ from rnn_lightning.callbacks.summary import Summary
 from rnn_lightning.cli import configs, runs
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.errors import TrainingError, UserError
+from rnn_lightning.cli.words import refuse_names, taken
 from rnn_lightning.registry import did_you_mean
 from rnn_lightning.tasks.base import CHECKPOINT_KEY
 from rnn_lightning.tasks.loading import read_checkpoint
@@ -42,7 +43,9 @@ def fit(options: list[str]) -> int:
     Returns:
         The exit code.
     """
-    command = FitCommand("fit", ["--config", str(configs.base()), *options])
+    words = taken("fit", options)
+    refuse_names("fit", words)
+    command = FitCommand("fit", [f"--config={configs.base()}", *words.left])
     _check_intervals(command)
     steps_before = _steps_before(command)
     architecture = runs.architecture(command.config.model.as_dict())

@@ -16,9 +16,8 @@ from rnn_lightning.cli import configs
 from rnn_lightning.cli.app import ScoreCommand
 from rnn_lightning.cli.chosen import Chosen, choose
 from rnn_lightning.cli.errors import UserError
-from rnn_lightning.registry import did_you_mean
+from rnn_lightning.cli.words import no_option, refuse_names, taken
 
-_OPTIONS = ["--text", "--file", "--output", "--run", "--ckpt_path"]
 _AT_ONCE = 1024
 """Texts that are read before they are predicted: sorted by length they make better batches."""
 _SHOWN = 100
@@ -35,24 +34,13 @@ def predict(options: list[str]) -> int:
     Returns:
         The exit code.
     """
-    texts: list[str] = []
-    files: list[str] = []
-    output: str | None = None
-    left: list[str] = []
-    for flag, value in configs.pairs(options):
-        if flag in ("--file", "--output") and not value:
-            raise UserError(f"{flag} wants a value")
-        if flag == "--text":
-            texts.append(configs.text(flag, value))
-        elif flag == "-" or (flag == "--file" and value == "-"):
-            files.append("-")
-        elif flag == "--file":
-            files.append(str(value))
-        elif flag == "--output":
-            output = value
-        else:
-            left.append(flag if value is None else f"{flag}={value}")
-    chosen, left = choose("predict", left)
+    words = taken("predict", options)
+    refuse_names("predict", words._replace(names=[name for name in words.names if name != "-"]))
+    texts, output = words.given.get("--text", []), words.one("--output")
+    files = [*words.given.get("--file", []), *words.names]
+    if output is not None and words.has("--json"):
+        raise UserError("--output and --json both say where the JSON lines go: give one of them")
+    chosen, left = choose("predict", words)
     print(f"Predicting with {chosen.in_words}", file=sys.stderr)
     if texts or files:
         _refuse(left)
@@ -61,17 +49,17 @@ def predict(options: list[str]) -> int:
         raise UserError('this model reads text: give --text "...", --file FILE, or - for standard input')
     else:
         predictions = _of_test_part(chosen, left)
-    _write(predictions, output)
+    _write(predictions, output, words.has("--json"))
     return 0
 
 
 def _refuse(left: list[str]) -> None:
     """The data and the Trainer have no part in predicting texts: an option of theirs would do nothing."""
     given = [word.partition("=")[0] for word in left if not word.startswith("--config=")]
-    if given and given[0].removeprefix("--").split(".")[0] in ("data", "trainer", "seed_everything"):
-        raise UserError(f"{given[0]} does not apply to texts: they need no data set and no Trainer")
+    if given and given[0].removeprefix("--").split(".")[0].rstrip("+") not in configs.SECTIONS:
+        raise no_option("predict", given[0])
     if given:
-        raise UserError(f"predict has no option {given[0]}{did_you_mean(given[0], _OPTIONS)}")
+        raise UserError(f"{given[0]} does not apply to texts: they need no data set and no Trainer")
 
 
 def _of_texts(chosen: Chosen, texts: list[str], files: list[str]) -> Iterator[dict[str, Any]]:
@@ -114,17 +102,22 @@ def _of_test_part(chosen: Chosen, options: list[str]) -> Iterator[dict[str, Any]
     return ({"index": index, **prediction._asdict()} for index, prediction in enumerate(everything))
 
 
-def _write(predictions: Iterable[dict[str, Any]], output: str | None) -> None:
+def _write(predictions: Iterable[dict[str, Any]], output: str | None, as_json: bool) -> None:
     if output is None:
         for prediction in predictions:
-            print(_in_words(prediction), flush=not sys.stdout.isatty())
+            line = _as_json(prediction) if as_json else _in_words(prediction)
+            print(line, flush=not sys.stdout.isatty())
         return
     count = 0
     with _whole_file(Path(output)) as file:
         for prediction in predictions:
-            file.write(json.dumps(prediction, ensure_ascii=False) + "\n")
+            file.write(f"{_as_json(prediction)}\n")
             count += 1
     print(f"{count:,} predictions in {output}", file=sys.stderr)
+
+
+def _as_json(prediction: dict[str, Any]) -> str:
+    return json.dumps(prediction, ensure_ascii=False)
 
 
 def _in_words(prediction: dict[str, Any]) -> str:

@@ -14,44 +14,65 @@ from rnn_lightning.callbacks.journal import in_words, say
 from rnn_lightning.cli.app import ScoreCommand
 from rnn_lightning.cli.chosen import choose
 from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.words import refuse_names, taken
 
 
-def score(verb: str, options: list[str]) -> int:
-    """Prints the measurements of one part of the data, and keeps them in the run folder.
+def validate(options: list[str]) -> int:
+    """Prints the measurements of the validation part, and keeps them in the run folder.
 
     Args:
-        verb: validate or test.
         options: command-line words, configs as paths.
 
     Returns:
         The exit code.
     """
-    chosen, left = choose(verb, options)
+    return _score("validate", options)
+
+
+def test(options: list[str]) -> int:
+    """Prints the measurements of the test part, and keeps them in the run folder.
+
+    Args:
+        options: command-line words, configs as paths.
+
+    Returns:
+        The exit code.
+    """
+    return _score("test", options)
+
+
+def _score(verb: str, options: list[str]) -> int:
+    words = taken(verb, options)
+    refuse_names(verb, words)
+    chosen, left = choose(verb, words)
     command = ScoreCommand(verb, left)
     if command.datamodule is None:
         raise UserError(
             f"{chosen.path} stands outside a run folder, so nothing says what data to {verb} it on: "
             "name the data, for example --config imdb.yaml"
         )
-    say(f"{'Testing' if verb == 'test' else 'Validating'} {chosen.in_words}")
-    trainer = command.instantiate_trainer(enable_progress_bar=sys.stdout.isatty(), enable_model_summary=False)
+    if not words.has("--json"):
+        say(f"{'Testing' if verb == 'test' else 'Validating'} {chosen.in_words}")
+    shown = sys.stdout.isatty() and not words.has("--json")
+    trainer = command.instantiate_trainer(enable_progress_bar=shown, enable_model_summary=False)
     found = getattr(trainer, verb)(chosen.model, datamodule=command.datamodule, verbose=False)
     if not found:
         raise UserError(f"nothing was scored: the options of the Trainer leave no batch to {verb}")
     (measured,) = found
     intervals = chosen.model.intervals
-    say(f"  {in_words(measured, intervals)}{_how_many(trainer, command.datamodule, verb)}")
+    content = {
+        "checkpoint": str(chosen.path),
+        **measured,
+        **({"intervals": dict(intervals)} if intervals else {}),
+        "chance_level": getattr(command.datamodule, "chance_level", dict)(),
+        "parameters": sum(parameter.numel() for parameter in chosen.model.parameters()),
+    }
+    if words.has("--json"):
+        say(json.dumps(content))
+    else:
+        say(f"  {in_words(measured, intervals)}{_how_many(trainer, command.datamodule, verb)}")
     if chosen.run is not None and trainer.is_global_zero:
-        _keep(
-            chosen.run / verb / "metrics.json",
-            {
-                "checkpoint": str(chosen.path),
-                **measured,
-                **({"intervals": dict(intervals)} if intervals else {}),
-                "chance_level": getattr(command.datamodule, "chance_level", dict)(),
-                "parameters": sum(parameter.numel() for parameter in chosen.model.parameters()),
-            },
-        )
+        _keep(chosen.run / verb / "metrics.json", content)
     return 0
 
 

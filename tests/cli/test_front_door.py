@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import rnn_lightning
-from rnn_lightning.cli import VERBS
+from rnn_lightning.cli.verbs import VERBS
 from tests.conftest import Command
 
 _HEAVY = ("torch", "lightning", "jsonargparse", "numpy")
@@ -20,6 +22,13 @@ _HEAVY = ("torch", "lightning", "jsonargparse", "numpy")
         ((), 0, "usage: rnn-lightning VERB [options]"),
         (("--help",), 0, "usage: rnn-lightning VERB [options]"),
         (("-h",), 0, "usage: rnn-lightning VERB [options]"),
+        (("fit", "--help"), 0, "--model.hidden_size = 128"),
+        (("fit", "--config", "gru.yaml", "-h"), 0, "--model.cell = gru"),
+        (("test", "--help"), 0, "usage: rnn-lightning test "),
+        (("list",), 0, "Long short-term memory"),
+        (("list", "configs"), 0, "imdb.yaml"),
+        (("list", "runs"), 0, "(none)"),
+        (("list", "layer"), 2, "did you mean 'layers'?"),
         (("--version",), 0, f"rnn-lightning {rnn_lightning.__version__}\n"),
         (("fitt",), 2, f"there is no verb 'fitt'; there are {', '.join(VERBS)}; did you mean 'fit'?"),
         (("trian",), 2, f"there is no verb 'trian'; there are {', '.join(VERBS)}"),
@@ -55,8 +64,8 @@ def test_torch_is_not_imported_for(python: Command, argv: tuple[str, ...], code:
 
 def test_the_usage_names_each_verb(command: Command) -> None:
     usage = command("--help").out
-    for verb, what in VERBS.items():
-        assert f"  {verb:10}{what}\n" in usage
+    for name, verb in VERBS.items():
+        assert re.search(rf"^  {name} +{re.escape(verb.what)}$", usage, re.MULTILINE), name
 
 
 def test_the_installed_command_says_its_version(installed: Command) -> None:
@@ -77,22 +86,48 @@ def test_without_words_of_its_own_it_takes_those_of_the_process(
     assert capsys.readouterr().out.startswith("rnn-lightning 0.")
 
 
-@pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_has_a_help_before_there_is_any_run(command: Command, verb: str) -> None:
     result = command(verb, "--help")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"usage: rnn-lightning {verb} ")
+    for option in VERBS[verb].options:
+        assert f"\n  {option.flag} {option.value}".rstrip() in result.out
+    assert list(Path().iterdir()) == []
+
+
+def test_the_help_of_fit_fits_two_screens_and_says_the_defaults(command: Command) -> None:
+    lines = command("fit", "--config", "imdb.yaml", "--help").out.splitlines()
+    assert len(lines) <= 2 * 30
+    assert max(map(len, lines)) <= 105
+    for start in (
+        *("  --model.cell = lstm ", "  --model.hidden_size = 128 ", "  --model.pooling = mean_max  "),
+        *("  --data CLASS = IMDb ", "  --data.max_length = 400 ", "  --trainer.max_epochs = 3 "),
+        *("  --optimizer.lr = 0.004 ", "  --early_stopping.patience = 4 ", "  --seed_everything = 1234 "),
+    ):
+        assert any(line.startswith(start) for line in lines), start
+
+
+def test_the_options_that_the_help_shows_are_those_that_fit_has(command: Command) -> None:
+    shown = re.findall(r"^  (--[\w.]+)", command("fit", "--help").out, re.MULTILINE)
+    everything = command("fit", "--print_config").out
+    settings = yaml.safe_load(everything)
+    for option in shown:
+        if option != "--config":
+            section, _, name = option.removeprefix("--").partition(".")
+            assert section in settings, option
+            where = settings[section]
+            assert not name or name in {**where, **where.get("init_args", {})}, option
+
+
+@pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict", "baseline"])
+def test_with_v_the_help_shows_every_option(command: Command, verb: str) -> None:
+    result = command(verb, "--help", "-v")
     assert result.code == 0
     assert result.out.startswith(f"usage: rnn-lightning {verb} ")
-    assert "--data" in result.out
-    assert "--trainer.max_epochs" in result.out
-    own = {
-        "fit": ["--model", "--optimizer", "--lr_scheduler", "--checkpoint", "--early_stopping", "--ckpt_path"],
-        "validate": ["--run", "--ckpt_path"],
-        "test": ["--run", "--ckpt_path"],
-        "predict": ["--run", "--ckpt_path", "--text", "--file", "--output"],
-    }[verb]
-    for option in own:
-        assert f"\n  {option} " in result.out, option
-    assert not Path("runs").exists()
+    for option in [f"--{section}" for section in VERBS[verb].sections if section != "model"]:
+        assert f"\n  {option}" in result.out, option
+    assert list(Path().iterdir()) == []
 
 
 def test_the_classes_a_section_can_have_are_explained(command: Command) -> None:

@@ -157,7 +157,7 @@ def test_without_a_run_it_says_how_to_get_one(command: Command) -> None:
         (("--promt=我",), "generate has no option --promt; it has --prompt, "),
         (("--promt=我",), "did you mean '--prompt'?"),
         (("--prompt=我", "--text=x"), "generate has no option --text"),
-        (("--prompt=我", "word"), "generate has no option word"),
+        (("--prompt=我", "word"), "'word' belongs to no option of generate"),
         (("--prompt=我", "--trainer.devices=2"), "generate has no option --trainer.devices"),
         (("--prompt=我", "--model.hidden_size=3"), "generate does not take --model.hidden_size"),
     ],

@@ -263,7 +263,8 @@ def test_mistakes_of_the_other_verbs_are_told_too(command: Command, verb: str, f
         ("--data.numtest=3", "SyntheticSequences has no option 'numtest'; did you mean 'num_test'?"),
         ("--data.num_test=0", "num_test is 0; it must be at least 1"),
         ("--data=Foo", f"data: there is no 'Foo'; there are {DATA}"),
-        ("--rnu=x", "there is no option --rnu; did you mean '--run'?"),
+        ("--rnu=x", f"{verb} has no option --rnu; it has --"),
+        ("--rnu=x", "did you mean '--run'?"),
         ("--config=lstmm.yaml", "did you mean 'lstm.yaml'?"),
     ):
         one_mistake(command(verb, flag), said)

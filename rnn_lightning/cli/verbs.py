@@ -1,0 +1,172 @@
+"""The verbs of the command, and the options that each has of its own. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Option(NamedTuple):
+    """An option of a verb's own.
+
+    Attributes:
+        flag: such as --output.
+        value: what comes after it, in capitals: FOLDER. Nothing for a switch, [RUN] where it can be left out, RUN ...
+            where there can be several.
+        what: its meaning, for the help.
+    """
+
+    flag: str
+    value: str
+    what: str
+
+
+class Verb(NamedTuple):
+    """A verb.
+
+    Attributes:
+        what: what it does, in one line.
+        function: as "module:function", which gets the verb's words and returns the exit code.
+        usage: what comes after the verb.
+        options: those of its own.
+        sections: sections of a config whose options it takes too.
+        why_not: why it takes no others.
+        examples: words after rnn-lightning, each with what it does.
+        light: does without torch.
+    """
+
+    what: str
+    function: str
+    usage: str
+    options: tuple[Option, ...] = ()
+    sections: tuple[str, ...] = ()
+    why_not: str = ""
+    examples: tuple[str, ...] = ()
+    light: bool = False
+
+
+_CHOOSING = (
+    Option("--run", "RUN", "run whose checkpoint is taken, a folder or the time of its start; the newest by default"),
+    Option("--ckpt_path", "NAME", "checkpoint to take: best (the default), last, a file or a run folder"),
+)
+_JSON = Option("--json", "", "print one JSON object instead of words")
+_FROM_A_RUN = ("data", "trainer", "seed_everything")
+_TRAINED = "the model comes from the checkpoint, as it was trained"
+_TRAINING = ("model", "data", "optimizer", "lr_scheduler", "trainer", "checkpoint", "early_stopping", "seed_everything")
+
+VERBS: dict[str, Verb] = {
+    "fit": Verb(
+        "train a model and keep its best checkpoint",
+        "rnn_lightning.cli.fit:fit",
+        "[--config NAME ...] [options]",
+        sections=(*_TRAINING, "ckpt_path"),
+        examples=(
+            "fit --config lstm.yaml",
+            "fit --config gru.yaml --config imdb.yaml --model.hidden_size 256 --trainer.max_epochs 3",
+        ),
+    ),
+    "validate": Verb(
+        "score the best checkpoint on the validation part",
+        "rnn_lightning.cli.score:validate",
+        "[--run RUN] [options]",
+        (*_CHOOSING, _JSON),
+        _FROM_A_RUN,
+        _TRAINED,
+        ("validate", "validate --config gru.yaml --config imdb.yaml"),
+    ),
+    "test": Verb(
+        "score the best checkpoint on the test part",
+        "rnn_lightning.cli.score:test",
+        "[--run RUN] [options]",
+        (*_CHOOSING, _JSON),
+        _FROM_A_RUN,
+        _TRAINED,
+        ("test", "test --config gru.yaml --config imdb.yaml"),
+    ),
+    "predict": Verb(
+        "predict raw text, or the test part where the data has no text",
+        "rnn_lightning.cli.predict:predict",
+        "[--text TEXT ...] [--file FILE] [-] [options]",
+        (
+            Option("--text", "TEXT", "text to predict; can be given again and again"),
+            Option("--file", "FILE", "file with a text in each line; - is standard input"),
+            Option("--output", "FILE", "file for the predictions, as JSON lines"),
+            *_CHOOSING,
+            Option("--json", "", "print JSON lines instead of words"),
+        ),
+        _FROM_A_RUN,
+        _TRAINED,
+        ('predict --text "A small miracle of a film."', "predict - --output predictions.jsonl < reviews.txt"),
+    ),
+    "generate": Verb(
+        "go on with a text, by a language model",
+        "rnn_lightning.cli.generate:generate",
+        "--prompt TEXT [options]",
+        (
+            Option("--prompt", "TEXT", "text to go on from"),
+            Option("--length", "N", "tokens to write; 100 by default"),
+            Option("--temperature", "X", "below 1 more certain, above 1 more daring, 0 always the most probable"),
+            Option("--top_k", "N", "draw only from so many of the most probable tokens"),
+            Option(
+                "--top_p", "X", "draw only from the fewest most probable tokens that reach this probability together"
+            ),
+            Option("--seed", "N", "makes what is written repeatable"),
+            *_CHOOSING,
+            Option("--config", "NAME", "takes the newest run of this config"),
+        ),
+        why_not=_TRAINED,
+        examples=('generate --prompt "This film " --length 120 --temperature 0.7 --seed 1',),
+    ),
+    "baseline": Verb(
+        "what methods without a network reach on the same data",
+        "rnn_lightning.cli.baseline:baseline",
+        "[--config NAME ...] [options]",
+        (_JSON,),
+        ("data", "seed_everything"),
+        "it wants data, and trains no network",
+        ("baseline --config imdb.yaml",),
+    ),
+    "compare": Verb(
+        "train several models on several tasks, with several seeds, and draw up a table",
+        "rnn_lightning.cli.compare:compare",
+        "--rows CONFIG ... --columns CONFIG ... [options]",
+        (
+            Option(
+                "--rows",
+                "CONFIG ...",
+                "what is compared: configs, or in quotes configs and options of fit, by choice after a name and colon",
+            ),
+            Option("--columns", "CONFIG ...", "what it is compared on, in the same way"),
+            Option("--seeds", "N", "trainings of each row on each column, with the seeds 1, 2, ...; 3 by default"),
+            Option("--jobs", "N", "trainings that run side by side, each with its share of the cores; 1 by default"),
+            Option("--metric", "NAME", "measurement of the table; by default test_accuracy, perplexity or mse"),
+            Option(
+                "--output",
+                "FOLDER",
+                "folder for the runs, the table, its picture; comparison by default. What is there is not run again, "
+                "so that an interrupted comparison goes on by the same words",
+            ),
+        ),
+        tuple(section for section in _TRAINING if section != "seed_everything"),
+        "it takes the seeds 1 to --seeds",
+        (
+            "compare --rows rnn.yaml lstm.yaml --columns adding.yaml parity.yaml --model.hidden_size 64",
+            'compare --columns imdb.yaml --rows lstm.yaml "two layers: lstm.yaml --model.num_layers 2"',
+        ),
+    ),
+    "report": Verb(
+        "draw what runs recorded: learning curves, gradients",
+        "rnn_lightning.cli.report:report",
+        "[RUN ...] [--output FOLDER]",
+        (Option("--output", "FOLDER", "folder for the pictures; that of the run, or report/ for several runs"),),
+        examples=("report", "report runs/lstm-synthetic/2026-11-22_09-14-03 runs/gru-synthetic/2026-11-22_09-15-11"),
+        light=True,
+    ),
+    "list": Verb(
+        "show what there is: verbs, configs, presets, layers, tasks, data, plugins, runs",
+        "rnn_lightning.cli.list:list_what",
+        "[verbs | configs | presets | layers | tasks | data | plugins | runs] [--json]",
+        (Option("--json", "", "print a JSON list instead of lines"),),
+        examples=("list", "list configs", "list runs --json"),
+        light=True,
+    ),
+}
