@@ -7,7 +7,7 @@ from typing import Any
 
 from rnn_lightning.cli.chosen import choose
 from rnn_lightning.cli.errors import UserError
-from rnn_lightning.cli.words import taken
+from rnn_lightning.cli.words import refuse_names, taken
 from rnn_lightning.tasks.language_model import LanguageModel
 
 _KINDS: dict[str, type[Any]] = {
@@ -30,6 +30,7 @@ def generate(options: list[str]) -> int:
         The exit code.
     """
     words = taken("generate", options)
+    refuse_names("generate", words)
     wanted = {
         name: _converted(f"--{name}", value, kind)
         for name, kind in _KINDS.items()

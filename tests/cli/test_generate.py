@@ -158,7 +158,7 @@ def test_without_a_run_it_says_how_to_get_one(command: Command) -> None:
         (("--promt=我",), "did you mean '--prompt'?"),
         (("--prompt=我", "--text=x"), "generate has no option --text"),
         (("--prompt=我", "word"), "'word' belongs to no option of generate"),
-        (("--prompt=我", "--trainer.devices=2"), "generate has no option --trainer.devices"),
+        (("--prompt=我", "--trainer.devices=2"), "generate does not take --trainer.devices"),
         (("--prompt=我", "--model.hidden_size=3"), "generate does not take --model.hidden_size"),
     ],
     ids=str,
