@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from rnn_lightning.batch import Batch
 from rnn_lightning.callbacks.journal import say
+from rnn_lightning.callbacks.records import rows_before
 from rnn_lightning.layers import Bidirectional, Projected, RecurrentLayer, RecurrentStack, State
 from rnn_lightning.layers.base import loop
 from rnn_lightning.layers.dropout import recurrent_matrices
@@ -84,6 +85,13 @@ class GradientProbe(Callback):
         left_out = {type(layer).__name__ for layer in recurrent_layers(pl_module).values() if not layer.state_names}
         for name in sorted(left_out):
             say(f"GradientProbe leaves out {name}: it carries no state on, so that no gradient goes through one")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes up again what a run recorded that goes on."""
+        if self._folder is not None:
+            for name in _TABLES:
+                _, earlier = rows_before(self._folder / name, trainer.global_step)
+                self._rows[name] = [tuple(row.values()) for row in earlier]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         """Records, where it is time for it."""

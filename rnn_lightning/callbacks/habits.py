@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, final
 
 from lightning.pytorch import LightningModule, Trainer, callbacks
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 
 class _Patient(callbacks.Callback):
@@ -24,8 +26,23 @@ class _Patient(callbacks.Callback):
             super().on_train_epoch_end(trainer, pl_module)
 
 
+class _Settled(callbacks.ModelCheckpoint):
+    """Knows the file that it kept again, by whatever path its run folder is named when the training goes on."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the state back, for the folder as it is named now."""
+        kept = Path(str(self.dirpath)) / Path(state_dict["best_model_path"]).name
+        if kept.is_file():
+            path, score = str(kept), state_dict["best_model_score"]
+            here = {"dirpath": self.dirpath, "best_model_path": path}
+            if score is not None:
+                here |= {"kth_best_model_path": path, "best_k_models": {path: score}}
+            state_dict = {**state_dict, **here}
+        super().load_state_dict(state_dict)
+
+
 @final
-class Checkpoint(_Patient, callbacks.ModelCheckpoint):
+class Checkpoint(_Patient, _Settled):
     """Keeps the best checkpoint of a run as checkpoints/best.ckpt; the newest stands beside it as last.ckpt.
 
     Args:
@@ -45,7 +62,7 @@ class Checkpoint(_Patient, callbacks.ModelCheckpoint):
 
 
 @final
-class LastCheckpoint(callbacks.ModelCheckpoint):
+class LastCheckpoint(_Settled):
     """Keeps the newest checkpoint of a run as checkpoints/last.ckpt.
 
     Lightning's own `save_last` would keep only those that are the best so far.
@@ -85,6 +102,11 @@ class EarlyStopping(_Patient, callbacks.EarlyStopping):
         if patience < 0:
             raise ValueError(f"patience is {patience}; it must be at least 0")
         super().__init__(monitor=monitor, mode=mode, patience=patience, min_delta=min_delta)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Counts on; with the patience that was asked for now, and as one that has not stopped yet."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
+        self.stopping_reason = EarlyStoppingReason.NOT_STOPPED
 
 
 class ProgressBar(callbacks.RichProgressBar):

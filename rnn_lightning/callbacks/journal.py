@@ -15,12 +15,26 @@ from rnn_lightning.callbacks.habits import Checkpoint, EarlyStopping
 
 
 class Journal(Callback):
-    """Prints each epoch's measurements as they come, and at the end those of the best epoch, with its checkpoint."""
+    """Prints each epoch's measurements as they come, and at the end those of the best epoch, with its checkpoint.
 
-    def __init__(self) -> None:
+    Args:
+        goes_on: the training goes on with a run, whose earlier epochs may have been better.
+    """
+
+    def __init__(self, goes_on: bool = False) -> None:
+        self._goes_on = goes_on
         self._epochs: dict[int, dict[str, float]] = {}
         self._start = 0.0
         self._validated = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epochs so far."""
+        return {"epochs": self._epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the epochs back, if they are of the same run."""
+        if self._goes_on:
+            self._epochs = dict(state_dict["epochs"])
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the epoch's clock."""

@@ -152,7 +152,11 @@ class FitCommand(Command):
         parser.add_argument(
             "--early_stopping", type=EarlyStopping | None, help="Stops when nothing improves; null never stops early."
         )
-        parser.add_argument("--ckpt_path", type=str | None, help="Checkpoint of a run that is to go on.")
+        parser.add_argument(
+            "--ckpt_path",
+            type=str | None,
+            help="Checkpoint that a new run begins with: best or last of the newest run of its kind, a file or a run.",
+        )
         parser.add_subclass_arguments((Optimizer,), "optimizer", instantiate=False, fail_untyped=False, skip={"params"})
         parser.add_subclass_arguments(
             LRSchedulerTypeTuple,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def choose(verb: str, words: Words, model: str | None = None) -> tuple[Chosen, l
             left.append(configs.written_out(sections[-1], _SECTIONS))
         else:
             left.append(flag if value is None else f"{flag}={value}")
-    path, run, which = _find(verb, words, sections, model)
+    path, run, which = find(words.one("--run"), words.one("--ckpt_path"), lambda part: _newest(verb, sections, model))
     checkpoint = read_checkpoint(path)
     if model is not None and checkpoint[CHECKPOINT_KEY]["task"] != model:
         raise UserError(f"{verb} wants a {model}; {path} holds a {checkpoint[CHECKPOINT_KEY]['task']}")
@@ -66,26 +67,43 @@ def choose(verb: str, words: Words, model: str | None = None) -> tuple[Chosen, l
     return chosen, [configs.written_out(_defaults(run), _SECTIONS), *left]
 
 
-def _find(verb: str, words: Words, sections: list[dict[str, Any]], model: str | None) -> tuple[Path, Path | None, str]:
-    run_name, checkpoint_name = words.one("--run"), words.one("--ckpt_path")
-    file = None if checkpoint_name in (None, "best", "last") else Path(str(checkpoint_name))
-    if file is not None and run_name is not None:
+def find(
+    run_name: str | None, checkpoint_name: str | None, newest: Callable[[Path], Path]
+) -> tuple[Path, Path | None, str]:
+    """The checkpoint that --run and --ckpt_path name.
+
+    Args:
+        run_name: a run, as in `runs.find`.
+        checkpoint_name: best (as if nothing is given) or last, or a file, or a run.
+        newest: gives the run that is taken where none is named, from the checkpoint's place in it.
+
+    Returns:
+        The file, the run folder it stands in, if it does, and which one it is in words.
+
+    Raises:
+        UserError: there is no such run, or two are named.
+    """
+    if checkpoint_name in (None, "best", "last"):
+        part = checkpoint_name or "best"
+        place = runs.LAST if part == "last" else runs.BEST
+        if run_name is None:
+            run = newest(place)
+            return run / place, run, f"the {part} checkpoint of the newest run, {run}"
+        run = runs.find(run_name, place)
+        return run / place, run, f"the {part} checkpoint of the run {run}"
+    if run_name is not None:
         raise UserError(f"--run {run_name} and --ckpt_path {checkpoint_name} both name a checkpoint: give one of them")
-    if file is not None and not file.is_dir():
-        folder = file.resolve().parent
-        in_run = folder.name == runs.BEST.parent.name and (folder.parent / runs.CONFIG).is_file()
-        return file, folder.parent if in_run else None, f"the checkpoint {file}"
-    part = checkpoint_name if file is None and checkpoint_name else "best"
-    if file is not None or run_name is not None:
-        run = runs.find(str(file or run_name))
-        which = f"the {part} checkpoint of the run {run}"
-    else:
-        run = _newest(verb, sections, model)
-        which = f"the {part} checkpoint of the newest run, {run}"
-    return run / "checkpoints" / f"{part}.ckpt", run, which
+    file = Path(str(checkpoint_name))
+    if file.is_dir() or (not file.is_file() and runs.named(str(checkpoint_name)) is not None):
+        run = runs.find(str(file), runs.BEST)
+        return run / runs.BEST, run, f"the best checkpoint of the run {run}"
+    folder = file.resolve().parent
+    in_run = folder.name == runs.BEST.parent.name and (folder.parent / runs.CONFIG).is_file()
+    return file, folder.parent if in_run else None, f"the checkpoint {file}"
 
 
-def _newest(verb: str, sections: list[dict[str, Any]], model_class: str | None) -> Path:
+def wanted(sections: list[dict[str, Any]]) -> tuple[str | None, str | None]:
+    """The architecture and the task that configs name, each None where they name none."""
     architecture, task = None, None
     for section in sections:
         model, data = section.get("model"), section.get("data")
@@ -94,6 +112,11 @@ def _newest(verb: str, sections: list[dict[str, Any]], model_class: str | None) 
         name = data.get("class_path") if isinstance(data, dict) else data
         if name is not None:
             task = registry.resolve("data", name.rpartition(".")[2]).name
+    return architecture, task
+
+
+def _newest(verb: str, sections: list[dict[str, Any]], model_class: str | None) -> Path:
+    architecture, task = wanted(sections)
     run = runs.newest(architecture, task, model_class)
     if run is None:
         kind = "-".join(word for word in (architecture, task) if word)

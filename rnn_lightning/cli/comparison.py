@@ -88,7 +88,7 @@ def printed(results: list[Result], metrics: dict[str, str]) -> str:
         rows.append(["chance level", *("" if chance is None else f"{chance:.4f}" for chance in chances)])
     for row in dict.fromkeys(result.row for result in results):
         values = [_values(results, row, column, metric) for column, metric in metrics.items()]
-        rows.append([row, *map(_in_words, values)])
+        rows.append([row, *map(in_words, values)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |" for row in rows]
     rule = f"|{'|'.join('-' * (width + 2) for width in widths)}|"
@@ -165,7 +165,8 @@ def _chance(results: list[Result], column: str, metric: str) -> float | None:
     return next((result.chance.get(metric) for result in results if result.column == column), None)
 
 
-def _in_words(values: list[float]) -> str:
+def in_words(values: list[float]) -> str:
+    """Mean and standard deviation."""
     if not values:
         return "-"
     return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")

@@ -6,22 +6,23 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch import callbacks as lightning_callbacks
-from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from rnn_lightning.callbacks.finite import Finite, NotFiniteError
 from rnn_lightning.callbacks.habits import LastCheckpoint, ProgressBar
 from rnn_lightning.callbacks.journal import Journal, say
+from rnn_lightning.callbacks.records import Metrics
 from rnn_lightning.callbacks.summary import Summary
-from rnn_lightning.cli import configs, runs
+from rnn_lightning.cli import configs, resume, runs
 from rnn_lightning.cli.app import FitCommand
+from rnn_lightning.cli.chosen import find
 from rnn_lightning.cli.errors import TrainingError, UserError
 from rnn_lightning.cli.words import refuse_names, taken
 from rnn_lightning.registry import did_you_mean
@@ -35,7 +36,7 @@ _RUN = "RNN_LIGHTNING_RUN"
 
 
 def fit(options: list[str]) -> int:
-    """Trains, and says where the best checkpoint is.
+    """Trains a new run, goes on with one, or trains several with different seeds.
 
     Args:
         options: command-line words, configs as paths.
@@ -45,24 +46,104 @@ def fit(options: list[str]) -> int:
     """
     words = taken("fit", options)
     refuse_names("fit", words)
-    command = FitCommand("fit", [f"--config={configs.base()}", *words.left])
+    if words.has("--seeds"):
+        from rnn_lightning.cli.seeds import fit_seeds
+
+        return fit_seeds(words)
+    run_name = words.one("--run")
+    if not words.has("--resume"):
+        train(words.left, run_name)
+    elif run_name is not None:
+        raise UserError(f"--resume names the run itself: fit --resume {run_name}")
+    else:
+        _go_on(words.one("--resume") or None, words.left)
+    return 0
+
+
+def train(options: list[str], run_name: str | None = None, one_of_many: bool = False) -> Path | None:
+    """Trains, and says where the best checkpoint is.
+
+    Args:
+        options: command-line words, configs as paths.
+        run_name: the run that --ckpt_path best or last is looked for in.
+        one_of_many: others follow, so that it is too early to say what comes next.
+
+    Returns:
+        The run folder; None for a few batches to try out.
+    """
+    command = FitCommand("fit", [f"--config={configs.base()}", *options])
     _check_intervals(command)
-    steps_before = _steps_before(command)
     architecture = runs.architecture(command.config.model.as_dict())
     task = getattr(command.datamodule, "name", type(command.datamodule).__name__.lower())
+    start, which = _start(command, run_name, architecture, task)
+    checkpoint = None if start is None else read_checkpoint(start)
+    steps_before = 0 if start is None or checkpoint is None else _steps_before(command, start, checkpoint)
     if command.config.trainer.fast_dev_run:
-        _train(command, command.instantiate_trainer(callbacks=_callbacks(command), **_quiet(command)), steps_before)
-        return 0
+        trainer = command.instantiate_trainer(callbacks=_callbacks(command), **_quiet(command))
+        _train(command, trainer, start, steps_before)
+        return None
     with _run_folder(f"{architecture}-{task}") as run:
         say(f"Training {architecture} on {task}  ·  run {run}")
-        _train(command, trainer_in(run, command), steps_before)
+        if checkpoint is not None:
+            say(f"  from {which} (epoch {checkpoint['epoch'] + 1})")
+        _train(command, trainer_in(run, command), start, steps_before)
+    if not one_of_many:
+        _say_next(run, command)
+    return run
+
+
+def _go_on(name: str | None, options: list[str]) -> None:
+    """Trains on in the folder of a run."""
+    run, left = resume.choose(name, options)
+    if _is_started_by_a_run():
+        run = Path(os.environ[_RUN])
+    command = resume.command_of(run, left)
+    _check_intervals(command)
+    with _at_work(run):
+        start, checkpoint = resume.checkpoint_of(run)
+        if finished := resume.why_finished(command, checkpoint):
+            why, more = finished
+            say(f"The run {run} is finished: {why}. To train longer: rnn-lightning fit --resume {run} {more}")
+            return
+        architecture, _, task = run.resolve().parent.name.partition("-")
+        say(f"Going on with {architecture} on {task}  ·  run {run} (epoch {resume.epochs_done(checkpoint) + 1})")
+        records = resume.Records(run, resume.written_out(command))
+        _train(command, trainer_in(run, command, records), start, _steps_before(command, start, checkpoint))
+    _say_next(run, command)
+
+
+def _say_next(run: Path, command: FitCommand) -> None:
     if (run / runs.BEST).is_file():
         verbs = ["test", "predict" if command.model.encoder is None else "predict --text TEXT"]
         verbs += ["generate --prompt TEXT"] if hasattr(command.model, "generate") else []
-        say(f"Next: {'  ·  '.join(f'rnn-lightning {verb}' for verb in verbs)}")
-    elif (last := run / "checkpoints" / "last.ckpt").is_file():
-        say(f"Next: rnn-lightning test --ckpt_path {last}")
-    return 0
+        which = "" if run == runs.newest() else f" --run {run}"
+        say(f"Next: {'  ·  '.join(f'rnn-lightning {verb}{which}' for verb in verbs)}")
+    elif (run / runs.LAST).is_file():
+        say(f"Next: rnn-lightning test --ckpt_path {run / runs.LAST}")
+
+
+def _start(command: FitCommand, run_name: str | None, architecture: str, task: str) -> tuple[Path | None, str]:
+    """The checkpoint that a new run begins with, and which one it is in words."""
+    name = command.config.ckpt_path
+    if name is None:
+        if run_name is not None:
+            raise UserError(
+                f"--run {run_name} goes with --ckpt_path best or last, for a new run that begins there; "
+                f"to go on with the run itself: fit --resume {run_name}"
+            )
+        return None, ""
+
+    def newest(part: Path) -> Path:
+        run = runs.newest(architecture, task, part=part)
+        if run is None:
+            raise UserError(
+                f"no {architecture}-{task} run under {runs.root()}/ has a {part.stem} checkpoint to begin with"
+            )
+        return run
+
+    path, _, which = find(run_name, name, newest)
+    command.config.ckpt_path = str(path)
+    return path, which
 
 
 def _check_intervals(command: FitCommand) -> None:
@@ -77,17 +158,13 @@ def _check_intervals(command: FitCommand) -> None:
             raise UserError(f"lr_scheduler.{name} is {value}; it must be at least 1")
 
 
-def _steps_before(command: FitCommand) -> int:
-    """How many steps the checkpoint has behind it that the training goes on from; 0 without one.
+def _steps_before(command: FitCommand, path: Path, checkpoint: dict[str, Any]) -> int:
+    """How many steps the checkpoint has behind it that the training begins with.
 
     Raises:
         UserError: it cannot go on from there.
-        ValueError: it is no whole checkpoint.
     """
-    if command.config.ckpt_path is None:
-        return 0
-    path, task = Path(command.config.ckpt_path), type(command.model).__name__
-    checkpoint = read_checkpoint(path)
+    task = type(command.model).__name__
     if checkpoint[CHECKPOINT_KEY]["task"] != task:
         raise UserError(f"{path} holds a {checkpoint[CHECKPOINT_KEY]['task']}, and this would train a {task}")
     if "optimizer_states" not in checkpoint:
@@ -102,9 +179,10 @@ def _steps_before(command: FitCommand) -> int:
     return steps
 
 
-def _train(command: FitCommand, trainer: Trainer, steps_before: int) -> None:
+def _train(command: FitCommand, trainer: Trainer, start: Path | None, steps_before: int) -> None:
+    path = None if start is None else str(start)
     try:
-        trainer.fit(command.model, datamodule=command.datamodule, ckpt_path=command.config.ckpt_path, weights_only=True)
+        trainer.fit(command.model, datamodule=command.datamodule, ckpt_path=path, weights_only=True)
     except ValueError as error:
         if "`val_check_interval`" not in str(error):
             raise
@@ -126,28 +204,33 @@ def _train(command: FitCommand, trainer: Trainer, steps_before: int) -> None:
                 ) from error
         raise
     if trainer.global_step == steps_before:
-        after = f" after the {steps_before:,} of {command.config.ckpt_path}" if steps_before else ""
+        after = f" after the {steps_before:,} of {start}" if steps_before else ""
         raise UserError(
             "nothing was trained: trainer.max_epochs, max_steps, max_time or limit_train_batches "
             f"leaves no step to do{after}"
         )
 
 
-def trainer_in(run: Path, command: FitCommand) -> Trainer:
-    """The Trainer, with everything that it writes inside the run folder."""
+def trainer_in(run: Path, command: FitCommand, records: resume.Records | None = None) -> Trainer:
+    """The Trainer, with everything that it writes inside the run folder.
+
+    Args:
+        run: the folder.
+        command: the training.
+        records: those of the run, where the training goes on with it.
+    """
     logger = command.config_init.trainer.logger
-    own = CSVLogger(str(runs.root()), name=run.parent.name, version=run.name)
     further = [] if logger in (None, True) else logger if isinstance(logger, list) else [logger]
     return command.instantiate_trainer(
         default_root_dir=str(run),
-        logger=False if logger is False else [own, *further],
-        callbacks=_callbacks(command),
+        logger=False if logger is False else [Metrics(run), *further],
+        callbacks=_callbacks(command, records),
         enable_checkpointing=command.config_init.checkpoint is not None,
         **_quiet(command),
     )
 
 
-def _callbacks(command: FitCommand) -> list[Any]:
+def _callbacks(command: FitCommand, records: resume.Records | None = None) -> list[Any]:
     config = command.config_init
     given = config.trainer.callbacks or []
     given = given if isinstance(given, list) else [given]
@@ -155,7 +238,9 @@ def _callbacks(command: FitCommand) -> list[Any]:
     checkpoints = [] if config.checkpoint is None else [config.checkpoint, LastCheckpoint()]
     stopping = [] if config.early_stopping is None else [config.early_stopping]
     summary = [] if config.trainer.enable_model_summary is False else [Summary()]
-    return [*given, *bar, *checkpoints, *stopping, *summary, Finite(), Journal()]
+    earlier = [] if records is None else [records]
+    journal = Journal(goes_on=records is not None)
+    return [*earlier, *given, *bar, *checkpoints, *stopping, *summary, Finite(), journal]
 
 
 def _quiet(command: FitCommand) -> dict[str, Any]:
@@ -175,25 +260,40 @@ def _has_bar(callbacks: Any) -> bool:
 @contextmanager
 def _run_folder(name: str) -> Iterator[Path]:
     """The job's run folder, the same for all its processes; gone again if nothing came of the run."""
-    if "LOCAL_RANK" in os.environ and _RUN in os.environ:
+    if _is_started_by_a_run():
         yield Path(os.environ[_RUN])
         return
     run = runs.create(name) if _is_first() else runs.root() / name / "elsewhere"
-    os.environ[_RUN] = str(run)
     mistaken = False
     try:
-        yield run
+        with _at_work(run):
+            yield run
     except UserError:
         mistaken = True
         raise
     finally:
-        del os.environ[_RUN]
         nothing = not (run / "checkpoints").is_dir() and (mistaken or not (run / "metrics.csv").is_file())
         if nothing and _is_first():
             shutil.rmtree(run, ignore_errors=True)
             for folder in (run.parent, runs.root()):
                 with suppress(OSError):  # another run stands in it
                     folder.rmdir()
+
+
+@contextmanager
+def _at_work(run: Path) -> Iterator[None]:
+    """Keeps other trainings out of a run folder, and tells it to the processes that this one starts."""
+    os.environ[_RUN] = str(run)
+    try:
+        with runs.in_training(run) if _is_first() else nullcontext():
+            yield
+    finally:
+        del os.environ[_RUN]
+
+
+def _is_started_by_a_run() -> bool:
+    """Whether this process is one of a job whose first process has a run folder already."""
+    return "LOCAL_RANK" in os.environ and _RUN in os.environ
 
 
 def _is_first() -> bool:

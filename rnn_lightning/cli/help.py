@@ -37,7 +37,7 @@ _TRAINING = (
     ("--early_stopping", "", "null never stops early"),
     ("--checkpoint.monitor", "checkpoint.monitor", "what makes a checkpoint the best one"),
     ("--seed_everything", "seed_everything", "makes a training repeatable"),
-    ("--ckpt_path", "", "checkpoint to go on from, in a new run"),
+    ("--ckpt_path", "", "checkpoint that a new run begins with: best, last, a file or a run"),
 )
 """Options of training that people change, where base.yaml says their defaults, and their meaning."""
 _SCORING = (

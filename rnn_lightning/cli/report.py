@@ -38,7 +38,7 @@ def report(options: list[str]) -> int:
     pictures.need_matplotlib("report draws")
     from rnn_lightning.cli import curves
 
-    chosen = labelled([runs.find(name, scored=False) for name in dict.fromkeys(names)] or [_newest()])
+    chosen = labelled([runs.find(name) for name in dict.fromkeys(names)] or [_newest()])
     folder = Path(output) if output else next(iter(chosen.values())) if len(chosen) == 1 else Path("report")
     drawn = {"learning.png": curves.learning(chosen), "gradients.png": curves.gradients(chosen)}
     for name, (figure, missing) in drawn.items():

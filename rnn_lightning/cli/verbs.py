@@ -45,8 +45,12 @@ class Verb(NamedTuple):
 
 
 _CHOOSING = (
-    Option("--run", "RUN", "run whose checkpoint is taken, a folder or the time of its start; the newest by default"),
-    Option("--ckpt_path", "NAME", "checkpoint to take: best (the default), last, a file or a run folder"),
+    Option(
+        "--run",
+        "RUN",
+        "run whose checkpoint is taken, by its folder or start or how that begins; the newest by default",
+    ),
+    Option("--ckpt_path", "NAME", "checkpoint to take: best (the default), last, a file or a run"),
 )
 _JSON = Option("--json", "", "print one JSON object instead of words")
 _FROM_A_RUN = ("data", "trainer", "seed_everything")
@@ -58,10 +62,18 @@ VERBS: dict[str, Verb] = {
         "train a model and keep its best checkpoint",
         "rnn_lightning.cli.fit:fit",
         "[--config NAME ...] [options]",
-        sections=(*_TRAINING, "ckpt_path"),
+        (
+            Option("--resume", "[RUN]", "go on with a run in its folder: the newest of those that fit the configs"),
+            Option("--seeds", "N", "train a run with each of the seeds 1 to N, and say how far their scores lie apart"),
+            Option(
+                "--run", "RUN", "run that --ckpt_path best or last is taken from; the newest of the kind by default"
+            ),
+        ),
+        (*_TRAINING, "ckpt_path"),
         examples=(
             "fit --config lstm.yaml",
             "fit --config gru.yaml --config imdb.yaml --model.hidden_size 256 --trainer.max_epochs 3",
+            "fit --resume --trainer.max_epochs 40",
         ),
     ),
     "validate": Verb(

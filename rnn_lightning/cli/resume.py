@@ -1,0 +1,174 @@
+"""`rnn-lightning fit --resume`: what it takes to go on with a run in its own folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
+
+from rnn_lightning.callbacks.records import rows_before
+from rnn_lightning.cli import chosen, configs, runs
+from rnn_lightning.cli.app import FitCommand
+from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.files import write_whole
+from rnn_lightning.tasks.loading import read_checkpoint
+
+_log = logging.getLogger("rnn_lightning")
+
+_KEPT = ("seed_everything", "model", "optimizer", "lr_scheduler", "checkpoint")
+"""Sections of a run's config that hold to its end, as does the class of its data."""
+
+
+def choose(name: str | None, options: list[str]) -> tuple[Path, list[str]]:
+    """The run to go on with: the one of this name, or the newest that can go on, of those that fit the configs.
+
+    Returns:
+        Its folder, and the options that hold over its config.
+
+    Raises:
+        UserError: there is none, or an option has no place beside --resume.
+    """
+    sections: list[dict[str, Any]] = []
+    left: list[str] = []
+    for flag, value in configs.pairs(options):
+        if flag == "--ckpt_path":
+            raise UserError(
+                "--resume goes on from a run's own checkpoint, --ckpt_path begins a new run: give one of them"
+            )
+        if flag != "--config":
+            left.append(flag if value is None else f"{flag}={value}")
+            continue
+        section = configs.read(Path(str(value)))
+        if name is not None or chosen.wanted([section]) == (None, None):
+            raise UserError(
+                f"--resume goes on with the config of the run itself: {value} does not help to choose it. "
+                "What is to change is given by options, such as --trainer.max_epochs 40"
+            )
+        sections.append(section)
+    if name is not None:
+        return runs.find(name), left
+    architecture, task = chosen.wanted(sections)
+    run = runs.newest(architecture, task, part=runs.LAST)
+    if run is None:
+        kind = "-".join(word for word in (architecture, task) if word)
+        raise UserError(
+            f"no {kind + ' ' if kind else ''}run under {runs.root()}/ can go on: "
+            f"there is none with a last checkpoint ({runs.LAST})"
+        )
+    return run, left
+
+
+def command_of(run: Path, options: list[str]) -> FitCommand:
+    """The training as it began, with options of now over it.
+
+    Raises:
+        UserError: an option would make another training of it.
+    """
+    recorded = runs.recorded(run)
+    files = (configs.base(), run / runs.CONFIG)
+    command = FitCommand("fit", [*(f"--config={file}" for file in files), *options], save_config_callback=None)
+    if command.config.trainer.fast_dev_run:
+        raise UserError("--resume trains a run to its end: trainer.fast_dev_run has no place beside it")
+    now = dict(_leaves(yaml.safe_load(written_out(command))))
+    for key, value in _leaves(recorded):
+        kept = key.partition(".")[0] in _KEPT or key == "data.class_path"
+        if kept and (key not in now or now[key] != value):
+            option, shown = key.replace(".init_args.", "."), "null" if value is None else value
+            raise UserError(
+                f"{option} is {shown} in the run {run} and stays so: what can change are the options of trainer, "
+                "early_stopping and data"
+            )
+    return command
+
+
+def written_out(command: FitCommand) -> str:
+    """The config of a command, as a run records it."""
+    text: str = command.parser.dump(command.config, skip_none=False)
+    return text
+
+
+def checkpoint_of(run: Path) -> tuple[Path, dict[str, Any]]:
+    """The last checkpoint of a run, or the best one where that is damaged, and its content.
+
+    Raises:
+        UserError: neither can go on.
+    """
+    problems = []
+    for part in (runs.LAST, runs.BEST):
+        try:
+            content = read_checkpoint(run / part)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        for problem in problems:
+            epoch = content["epoch"] + 1
+            rank_zero_only(_log.warning)("%s: going on from the best checkpoint (epoch %d)", problem, epoch)
+        return run / part, content
+    raise UserError(f"the run {run} cannot go on: {', and '.join(problems)}")
+
+
+def epochs_done(checkpoint: dict[str, Any]) -> int:
+    """How many epochs lie behind a checkpoint; it may stand within the next one."""
+    done: int = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    return done
+
+
+def why_finished(command: FitCommand, checkpoint: dict[str, Any]) -> tuple[str, str] | None:
+    """Why nothing is left to train, and the option that would change that; None where something is left."""
+    trainer, stopping = command.config.trainer, command.config_init.early_stopping
+    if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= epochs_done(checkpoint):
+        return f"it has trained {epochs_done(checkpoint)} epochs", f"--trainer.max_epochs {2 * trainer.max_epochs}"
+    if 0 <= trainer.max_steps <= checkpoint["global_step"]:
+        return f"it has trained {checkpoint['global_step']:,} steps", f"--trainer.max_steps {2 * trainer.max_steps}"
+    state = None if stopping is None else checkpoint["callbacks"].get(stopping.state_key)
+    if state is not None and state["wait_count"] >= max(stopping.patience, 1):
+        why = f"it stopped early, when {stopping.monitor} had not improved {state['wait_count']} times"
+        return why, f"--early_stopping.patience {2 * state['wait_count']}"
+    return None
+
+
+class Records(Callback):
+    """Brings a run's records in line with the checkpoint, once the training has taken that up.
+
+    Args:
+        run: the run folder.
+        config: the text of its new config.
+    """
+
+    def __init__(self, run: Path, config: str) -> None:
+        self._run = run
+        self._config = config
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the config, and takes out of metrics.csv what is trained again."""
+        if trainer.is_global_zero:
+            write_whole(self._run / runs.CONFIG, self._config.encode())
+            metrics = self._run / "metrics.csv"
+            if metrics.is_file():
+                _cut(metrics, trainer.global_step)
+
+
+def _cut(path: Path, step: int) -> None:
+    """Takes the rows from a step on out of a record."""
+    header, rows = rows_before(path, step)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header)
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())
+
+
+def _leaves(content: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """The values of nested tables, by their paths."""
+    if not isinstance(content, dict) or not content:
+        return [(prefix, content)]
+    return [
+        leaf for key, value in content.items() for leaf in _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    ]
