@@ -107,7 +107,7 @@ def _go_on(name: str | None, options: list[str]) -> None:
             return
         architecture, _, task = run.resolve().parent.name.partition("-")
         say(f"Going on with {architecture} on {task}  ·  run {run} (epoch {resume.epochs_done(checkpoint) + 1})")
-        records = resume.Records(run, resume.written_out(command))
+        records = resume.Records(run, resume.written_out(command), checkpoint)
         _train(command, trainer_in(run, command, records), start, _steps_before(command, start, checkpoint))
     _say_next(run, command)
 

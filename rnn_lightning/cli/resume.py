@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from rnn_lightning.callbacks.records import rows_before
 from rnn_lightning.cli import chosen, configs, runs
@@ -139,11 +140,13 @@ class Records(Callback):
     Args:
         run: the run folder.
         config: the text of its new config.
+        checkpoint: the content of the checkpoint.
     """
 
-    def __init__(self, run: Path, config: str) -> None:
+    def __init__(self, run: Path, config: str, checkpoint: dict[str, Any]) -> None:
         self._run = run
         self._config = config
+        self._checkpoint = checkpoint
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the config, and takes out of metrics.csv what is trained again."""
@@ -152,6 +155,19 @@ class Records(Callback):
             metrics = self._run / "metrics.csv"
             if metrics.is_file():
                 _cut(metrics, trainer.global_step)
+        _follow_measurements(trainer, self._checkpoint)
+
+
+def _follow_measurements(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
+    """Gives a schedule that follows a measurement the step that Lightning takes after an epoch's checkpoint is kept."""
+    progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
+    if progress["processed"] == progress["completed"]:
+        return
+    epochs = checkpoint["callbacks"].get("Journal", {}).get("epochs", {})
+    for config in trainer.lr_scheduler_configs:
+        values = [measured[config.monitor] for measured in epochs.values() if config.monitor in measured]
+        if isinstance(config.scheduler, ReduceLROnPlateau) and values:
+            config.scheduler.step(values[-1])
 
 
 def _cut(path: Path, step: int) -> None:
