@@ -270,7 +270,7 @@ def _number(text: object) -> float | None:
 
 
 def _all() -> list[Path]:
-    return [run for run in root().glob("*/*") if (run / CONFIG).is_file()]
+    return [run for run in sorted(root().glob("*/*")) if (run / CONFIG).is_file()]
 
 
 def _below(run: Path) -> str:

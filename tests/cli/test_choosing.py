@@ -92,6 +92,61 @@ def test_the_last_checkpoint_is_another_than_the_best(command: Command) -> None:
     assert epochs["best"] < epochs["last"] == 6
 
 
+def test_how_the_name_of_a_run_begins_will_do(command: Command, several: dict[str, Path]) -> None:
+    middle, unfinished = several["middle"], several["unfinished"]
+    assert _taken(command, "--run", "2026-02") == f"best checkpoint of the run {middle}"
+    assert _taken(command, "--ckpt_path", "lstm-synthetic/2026-02") == f"best checkpoint of the run {middle}"
+    # Named, a run that is not finished can be scored by its last checkpoint.
+    assert _taken(command, "--run", "2026-09", "--ckpt_path=last") == f"last checkpoint of the run {unfinished}"
+
+
+def _begun_from(command: Command, *argv: object) -> str:
+    result = command("fit", *SMALL, "--trainer.max_epochs=3", *argv)
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert lines[0].startswith("Training lstm on synthetic  ·  run runs/lstm-synthetic/")
+    assert [line[:9] for line in lines if line.startswith("epoch")] == ["epoch 3/3"]
+    shutil.rmtree(lines[0].rpartition(" run ")[2])
+    return lines[1].removeprefix("  from the ").removesuffix(" (epoch 2)")
+
+
+def test_a_new_training_begins_with_the_checkpoint_that_is_named(command: Command, several: dict[str, Path]) -> None:
+    middle, old = several["middle"], several["old"]
+    shutil.rmtree(several["unfinished"])
+    # The newest run of all is a gru: a training takes the newest of its own kind.
+    assert _begun_from(command, "--ckpt_path=best") == f"best checkpoint of the newest run, {middle}"
+    assert _begun_from(command, "--ckpt_path=last", "--run=2026-01") == f"last checkpoint of the run {old}"
+    assert _begun_from(command, "--ckpt_path", old.name) == f"best checkpoint of the run {old}"
+    file = old / "checkpoints" / "last.ckpt"
+    assert _begun_from(command, "--ckpt_path", file) == f"checkpoint {file}"
+    Path("mine.yaml").write_text("ckpt_path: best\n")
+    assert _begun_from(command, "--config", "mine.yaml") == f"best checkpoint of the newest run, {middle}"
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (
+            ("--ckpt_path=best", "--model.cell=rnn"),
+            "no rnn-synthetic run under runs/ has a best checkpoint",
+        ),
+        (("--ckpt_path=2026",), "'2026' fits 5 runs: "),
+        (("--ckpt_path=nowhere",), "there is no checkpoint nowhere"),
+        (("--ckpt_path=x.ckpt", "--run=2026-02"), "--run 2026-02 and --ckpt_path x.ckpt both name a checkpoint"),
+        (("--run=2026-02",), "to go on with the run itself: fit --resume 2026-02"),
+        (("--ckpt_path=best", "--run=2026-02-01_10-00-01"), "did you mean '2026-02-01_10-00-00'?"),
+        (("--ckpt_path=best", "--run=2026-09"), "has no best checkpoint yet (checkpoints/best.ckpt)"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_training_cannot_begin_with_what_is_not_there(
+    command: Command, several: dict[str, Path], argv: tuple[str, ...], said: str
+) -> None:
+    before = sorted(Path("runs").rglob("*"))
+    one_mistake(command("fit", *SMALL, *argv), said)
+    assert sorted(Path("runs").rglob("*")) == before
+
+
 def test_a_file_is_taken_as_it_is(command: Command, several: dict[str, Path]) -> None:
     file = several["old"] / "checkpoints" / "last.ckpt"
     assert _taken(command, "--ckpt_path", file) == f"checkpoint {file}"

@@ -69,9 +69,11 @@ def _content(run: Path) -> dict[str, bytes]:
 def test_an_interrupted_training_ends_as_one_that_was_not(command: Command, options: tuple[str, ...]) -> None:
     whole = _whole(command, *LONG, *options)
     run = _interrupted(command, *LONG, *options, before_epoch=3)
+    assert runs.at_a_glance(run).state == "stopped"
     result = command("fit", "--resume")
     assert (result.code, result.err) == (0, "")
     assert only_run() == run
+    assert runs.at_a_glance(run).state == "finished"
     assert result.out.splitlines()[0] == f"Going on with lstm on synthetic  ·  run {run} (epoch 3)"
     assert files(run) == files(whole)
     assert (run / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
