@@ -141,9 +141,10 @@ def named(name: str) -> Path | None:
     for folder in (Path(name), root() / name):
         if (folder / CONFIG).is_file():
             return folder
-    names = {folder: (folder.name, _below(folder), str(folder)) for folder in _all() if name}
-    fitting = [folder for folder, its in names.items() if name in its]
-    fitting = fitting or [folder for folder, its in names.items() if any(text.startswith(name) for text in its)]
+    start = name.removeprefix(f"{root()}/")
+    names = {folder: (folder.name, _below(folder)) for folder in _all() if start}
+    fitting = [folder for folder, its in names.items() if start in its]
+    fitting = fitting or [folder for folder, its in names.items() if any(text.startswith(start) for text in its)]
     if len(fitting) > 1:
         shown = [_below(folder) for folder in sorted(fitting, key=_start, reverse=True)]
         further = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
