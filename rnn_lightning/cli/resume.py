@@ -123,10 +123,11 @@ def epochs_done(checkpoint: dict[str, Any]) -> int:
 def why_finished(command: FitCommand, checkpoint: dict[str, Any]) -> tuple[str, str] | None:
     """Why nothing is left to train, and the option that would change that; None where something is left."""
     trainer, stopping = command.config.trainer, command.config_init.early_stopping
-    if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= epochs_done(checkpoint):
-        return f"it has trained {epochs_done(checkpoint)} epochs", f"--trainer.max_epochs {2 * trainer.max_epochs}"
-    if 0 <= trainer.max_steps <= checkpoint["global_step"]:
-        return f"it has trained {checkpoint['global_step']:,} steps", f"--trainer.max_steps {2 * trainer.max_steps}"
+    epochs, steps = epochs_done(checkpoint), checkpoint["global_step"]
+    if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= epochs:
+        return f"it has trained {epochs} epochs", f"--trainer.max_epochs {2 * epochs}"
+    if 0 <= trainer.max_steps <= steps:
+        return f"it has trained {steps:,} steps", f"--trainer.max_steps {2 * steps}"
     state = None if stopping is None else checkpoint["callbacks"].get(stopping.state_key)
     if state is not None and state["wait_count"] >= max(stopping.patience, 1):
         why = f"it stopped early, when {stopping.monitor} had not improved {state['wait_count']} times"

@@ -168,7 +168,10 @@ def test_early_stopping_counts_on(command: Command) -> None:
     ("options", "why"),
     [
         ((), "has trained 2 epochs. To train longer: rnn-lightning fit --resume RUN --trainer.max_epochs 4"),
-        (("--trainer.max_epochs=1",), "--trainer.max_epochs 2"),
+        (
+            ("--trainer.max_epochs=1",),
+            "has trained 2 epochs. To train longer: rnn-lightning fit --resume RUN --trainer.max_epochs 4",
+        ),
         (
             ("--trainer.max_epochs=9", "--trainer.max_steps=10"),
             "has trained 10 steps. To train longer: rnn-lightning fit --resume RUN --trainer.max_steps 20",
