@@ -34,7 +34,7 @@ class _Settled(callbacks.ModelCheckpoint):
         kept = Path(str(self.dirpath)) / Path(state_dict["best_model_path"]).name
         if kept.is_file():
             path, score = str(kept), state_dict["best_model_score"]
-            here = {"dirpath": self.dirpath, "best_model_path": path}
+            here: dict[str, Any] = {"dirpath": self.dirpath, "best_model_path": path}
             if score is not None:
                 here |= {"kth_best_model_path": path, "best_k_models": {path: score}}
             state_dict = {**state_dict, **here}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
@@ -34,10 +35,9 @@ class Metrics(CSVLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> ExperimentWriter:
+    def experiment(self) -> Any:
         """What writes the file."""
-        if self._experiment is None:
-            self._experiment = _Adding(self.log_dir)
+        self._experiment = self._experiment or _Adding(self.log_dir)
         return self._experiment
 
 

@@ -73,8 +73,7 @@ def train(options: list[str], run_name: str | None = None, one_of_many: bool = F
     """
     command = FitCommand("fit", [f"--config={configs.base()}", *options])
     _check_intervals(command)
-    architecture = runs.architecture(command.config.model.as_dict())
-    task = getattr(command.datamodule, "name", type(command.datamodule).__name__.lower())
+    architecture, task = _kind(command)
     start, which = _start(command, run_name, architecture, task)
     checkpoint = None if start is None else read_checkpoint(start)
     steps_before = 0 if start is None or checkpoint is None else _steps_before(command, start, checkpoint)
@@ -105,11 +104,17 @@ def _go_on(name: str | None, options: list[str]) -> None:
             why, more = finished
             say(f"The run {run} is finished: {why}. To train longer: rnn-lightning fit --resume {run} {more}")
             return
-        architecture, _, task = run.resolve().parent.name.partition("-")
+        architecture, task = _kind(command)
         say(f"Going on with {architecture} on {task}  ·  run {run} (epoch {resume.epochs_done(checkpoint) + 1})")
         records = resume.Records(run, resume.written_out(command), checkpoint)
         _train(command, trainer_in(run, command, records), start, _steps_before(command, start, checkpoint))
     _say_next(run, command)
+
+
+def _kind(command: FitCommand) -> tuple[str, str]:
+    """What the model and its data are called in run folders."""
+    task = getattr(command.datamodule, "name", type(command.datamodule).__name__.lower())
+    return runs.architecture(command.config.model.as_dict()), task
 
 
 def _say_next(run: Path, command: FitCommand) -> None:

@@ -107,6 +107,9 @@ def checkpoint_of(run: Path) -> tuple[Path, dict[str, Any]]:
         except ValueError as error:
             problems.append(str(error))
             continue
+        if "optimizer_states" not in content:
+            problems.append(f"{run / part} holds the weights alone")
+            continue
         for problem in problems:
             epoch = content["epoch"] + 1
             rank_zero_only(_log.warning)("%s: going on from the best checkpoint (epoch %d)", problem, epoch)

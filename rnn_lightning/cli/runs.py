@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from rnn_lightning.cli import configs
-from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.errors import TrainingError, UserError
 from rnn_lightning.registry import did_you_mean
 
 ROOT_VARIABLE = "RNN_LIGHTNING_RUNS"
@@ -185,6 +185,8 @@ def in_training(run: Path) -> Iterator[None]:
         raise UserError(f"{mark} cannot be written: {error.strerror}") from error
     try:
         yield
+    except TrainingError:
+        raise
     except (UserError, ValueError):
         # It did not begin.
         if not was_interrupted:
@@ -234,7 +236,7 @@ def _state(run: Path) -> str:
 def _measured(run: Path) -> tuple[int, dict[str, float]]:
     """How many epochs metrics.csv has, and what the validation of the best one measured."""
     monitor, mode = _monitored(run)
-    epochs, best = 0, {}
+    epochs, best = 0, dict[str, float]()
     better = max if mode == "max" else min
     with suppress(OSError, ValueError, csv.Error), (run / "metrics.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):

@@ -33,6 +33,7 @@ def fit_seeds(words: Words) -> int:
         if flag in _NOT_BESIDE:
             raise UserError(f"--seeds begins new trainings, with the seeds 1 to {count}: {flag} has no place beside it")
     found: dict[int, runs.Run] = {}
+    failed = False
     try:
         for seed in range(1, count + 1):
             say(f"Seed {seed} of {count}")
@@ -40,6 +41,7 @@ def fit_seeds(words: Words) -> int:
                 run = train([*words.left, f"--seed_everything={seed}"], one_of_many=True)
             except TrainingError as error:
                 print(f"rnn-lightning: seed {seed}: {error}", file=sys.stderr)
+                failed = True
                 continue
             if run is not None:
                 found[seed] = runs.at_a_glance(run)
@@ -47,7 +49,7 @@ def fit_seeds(words: Words) -> int:
         # Whatever ended it, what is done is done.
         if found:
             _sum_up(found, count)
-    return 0 if len(found) == count else 1
+    return 1 if failed else 0
 
 
 @rank_zero_only

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rnn_lightning.cli import runs
-from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.errors import TrainingError, UserError
 from tests.conftest import Command
 
 HEADER = "epoch,step,train_loss,val_accuracy,val_loss\n"
@@ -207,6 +207,10 @@ def test_the_state_of_a_run_is_known(workplace: Path) -> None:
     in_training(ValueError("the checkpoint is of another model"))  # which is said before it begins
     assert state() == "finished"
     in_training(KeyboardInterrupt())
+    assert state() == "stopped"
+    with runs.in_training(run):
+        pass
+    in_training(TrainingError("the loss is nan"))
     assert state() == "stopped"
     in_training(ValueError("the checkpoint is of another model"))
     assert state() == "stopped"

@@ -84,6 +84,12 @@ def test_a_seed_that_fails_leaves_the_others(command: Command, monkeypatch: pyte
     assert list(json.loads(path.read_text())["seeds"]) == ["1", "3"]
 
 
+def test_a_few_batches_to_try_out_leave_nothing(command: Command) -> None:
+    result = command("fit", *SMALL, "--seeds=2", "--trainer.fast_dev_run=true")
+    assert (result.code, result.err) == (0, "")
+    assert not Path("runs").exists()
+
+
 def test_one_seed_has_no_deviation(command: Command) -> None:
     result = command("fit", *SMALL, "--trainer.max_epochs=1", "--seeds=1")
     assert "1 seed: val_loss 0." in result.out
