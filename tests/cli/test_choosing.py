@@ -117,8 +117,6 @@ def test_a_new_training_begins_with_the_checkpoint_that_is_named(command: Comman
     assert _begun_from(command, "--ckpt_path=best") == f"best checkpoint of the newest run, {middle}"
     assert _begun_from(command, "--ckpt_path=last", "--run=2026-01") == f"last checkpoint of the run {old}"
     assert _begun_from(command, "--ckpt_path", old.name) == f"best checkpoint of the run {old}"
-    file = old / "checkpoints" / "last.ckpt"
-    assert _begun_from(command, "--ckpt_path", file) == f"checkpoint {file}"
     Path("mine.yaml").write_text("ckpt_path: best\n")
     assert _begun_from(command, "--config", "mine.yaml") == f"best checkpoint of the newest run, {middle}"
 

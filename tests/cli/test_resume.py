@@ -13,13 +13,20 @@ import torch
 from rnn_lightning import SequenceClassifier
 from rnn_lightning.cli import runs
 from tests.cli.helpers import epochs, files, one_mistake, only_run, recorded
-from tests.conftest import SMALL, Command
+from tests.conftest import SMALL, Command, _train
 
 LONG = (*SMALL, "--trainer.max_epochs=4", "--early_stopping=null")
 PLATEAU = tuple(
     f"--lr_scheduler{option}"
     for option in ("=ReduceLROnPlateau", ".monitor=val_loss", ".patience=0", ".threshold=0.999")
 )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training without an interruption."""
+    (run,) = _train(tmp_path_factory.mktemp("whole"), *LONG).glob("*/*")
+    return run
 
 
 def _interrupted(command: Command, *options: str, before_epoch: int) -> Path:
@@ -86,8 +93,7 @@ def test_an_interrupted_training_ends_as_one_that_was_not(command: Command, opti
     assert rates[0] == rates[1]
 
 
-def test_what_is_trained_again_stands_in_the_metrics_once(command: Command) -> None:
-    whole = _whole(command, *LONG)
+def test_what_is_trained_again_stands_in_the_metrics_once(command: Command, whole: Path) -> None:
     command("fit", *LONG, "--trainer.max_epochs=1")
     run = only_run()
     early = (run / runs.LAST).read_bytes()
@@ -100,7 +106,7 @@ def test_what_is_trained_again_stands_in_the_metrics_once(command: Command) -> N
     assert _same_weights(run, whole, runs.LAST)
 
 
-@pytest.mark.parametrize("content", [None, "", "\0\0\0", "no,record\n1,2\n"], ids=["none", "empty", "zeros", "other"])
+@pytest.mark.parametrize("content", [None, "", "\0,\n\0,1\n"], ids=["none", "empty", "zeros"])
 def test_damaged_metrics_do_not_stop_it(command: Command, feature_run: Path, content: str | None) -> None:
     (run_file := feature_run / "metrics.csv").unlink()
     if content is not None:
@@ -135,7 +141,8 @@ def test_the_best_stays_the_best_of_the_whole_training(command: Command) -> None
 
 def test_a_run_that_was_moved_goes_on_where_it_is(command: Command, feature_run: Path, tmp_path: Path) -> None:
     moved = Path(shutil.move(feature_run, tmp_path / "lstm-synthetic"))
-    assert command("fit", "--resume", moved, "--trainer.max_epochs=3", "--trainer.limit_train_batches=1").code == 0
+    result = command("fit", "--resume", moved, "--trainer.max_epochs=3", "--trainer.limit_train_batches=1")
+    assert result.out.splitlines()[0] == f"Going on with lstm on synthetic  ·  run {moved} (epoch 3)"
     assert files(moved) == ["checkpoints/best.ckpt", "checkpoints/last.ckpt", "config.yaml", "metrics.csv"]
     assert files(Path("runs")) == []
     (state,) = (value for key, value in _checkpoint(moved)["callbacks"].items() if key.startswith("Checkpoint"))
@@ -189,8 +196,7 @@ def test_a_finished_run_says_so(command: Command, feature_run: Path, options: tu
     assert _content(feature_run) == before
 
 
-def test_a_damaged_last_checkpoint_gives_way_to_the_best(command: Command) -> None:
-    whole = _whole(command, *LONG)
+def test_a_damaged_last_checkpoint_gives_way_to_the_best(command: Command, whole: Path) -> None:
     run = _interrupted(command, *LONG, before_epoch=3)
     last = (run / runs.LAST).read_bytes()
     (run / runs.LAST).write_bytes(last[: len(last) // 2])
@@ -201,12 +207,11 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_best(command: Command) -> No
         == f"{run / runs.LAST} is not a checkpoint, or is damaged: going on from the best checkpoint (epoch 2)\n"
     )
     assert (run / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
-    for part in (runs.LAST, runs.BEST):
-        (run / part).write_bytes(b"")
+    (run / runs.LAST).write_bytes(b"")
+    torch.save({k: v for k, v in _checkpoint(run, runs.BEST).items() if k != "optimizer_states"}, run / runs.BEST)
     before = _content(run)
-    one_mistake(
-        command("fit", "--resume", "--trainer.max_epochs=9"), f"the run {run} cannot go on", str(run / runs.BEST)
-    )
+    result = command("fit", "--resume", "--trainer.max_epochs=9")
+    one_mistake(result, f"the run {run} cannot go on", f", and {run / runs.BEST} holds the weights alone")
     assert _content(run) == before
 
 
