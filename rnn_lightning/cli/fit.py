@@ -46,6 +46,11 @@ def fit(options: list[str]) -> int:
     words = taken("fit", options)
     refuse_names("fit", words)
     command = FitCommand("fit", [f"--config={configs.base()}", *words.left])
+    with command.placed():
+        return _fitted(command)
+
+
+def _fitted(command: FitCommand) -> int:
     _check_intervals(command)
     steps_before = _steps_before(command)
     architecture = runs.architecture(command.config.model.as_dict())

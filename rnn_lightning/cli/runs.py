@@ -12,6 +12,7 @@ from typing import Any
 
 from rnn_lightning.cli import configs
 from rnn_lightning.cli.errors import UserError
+from rnn_lightning.registry import did_you_mean
 
 ROOT_VARIABLE = "RNN_LIGHTNING_RUNS"
 BEST = Path("checkpoints") / "best.ckpt"
@@ -87,7 +88,11 @@ def find(name: str, scored: bool = True) -> Path:
     candidates = [Path(name), root() / name, *root().glob(f"*/{name}")]
     run = next((folder for folder in candidates if (folder / CONFIG).is_file()), None)
     if run is None:
-        raise UserError(f"there is no run '{name}' under {root()}/")
+        found = [config.parent for config in root().glob(f"*/*/{CONFIG}")]
+        # As it was called: by its whole path, by the part of it below runs/, or by its time.
+        parts = Path(name).parts
+        called = [str(Path(*run.parts[-len(parts) :])) for run in found]
+        raise UserError(f"there is no run '{name}' under {root()}/{did_you_mean(name, called)}")
     if scored and not (run / BEST).is_file():
         raise UserError(f"the run {run} has no best checkpoint yet ({BEST})")
     return run
