@@ -25,7 +25,7 @@ class Document(NamedTuple):
     root: yaml.Node | None
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """As the parser's own: 1e-3 is a number, as in YAML 1.2, and 2026-01-01 is text."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
@@ -34,7 +34,7 @@ class _Loader(yaml.SafeLoader):
     }
 
 
-_Loader.add_implicit_resolver(
+Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
 
@@ -55,7 +55,7 @@ def read(path: Path) -> Document:
         raise UserError(f"{path}, line {line}: this is not UTF-8 text (byte {error.start})") from error
     loader = None
     try:
-        loader = _Loader(text)
+        loader = Loader(text)
         root = loader.get_single_node()
         if root is None:
             return Document(None, None)

@@ -169,4 +169,10 @@ VERBS: dict[str, Verb] = {
         examples=("list", "list configs", "list runs --json"),
         light=True,
     ),
+    "schema": Verb(
+        "print what a config may hold as a JSON schema, for editors",
+        "rnn_lightning.cli.schema:schema",
+        "> rnn_lightning.schema.json",
+        examples=("schema > rnn_lightning.schema.json",),
+    ),
 }
