@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from functools import cache
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
@@ -32,6 +33,7 @@ class Argument(NamedTuple):
     what: str
 
 
+@cache
 def arguments(owner: type[Any]) -> dict[str, Argument]:
     """The options of a class, those included that it hands on to its parents."""
     parser = ArgumentParser()

@@ -11,7 +11,7 @@ from rnn_lightning.cli import marked
 from rnn_lightning.cli.errors import UserError, shown
 from rnn_lightning.registry import did_you_mean
 
-_FLAGS = ("-c", "--config")
+FLAGS = ("-c", "--config")
 SECTIONS = (
     "seed_everything",
     "model",
@@ -163,7 +163,7 @@ def expand(options: list[str]) -> list[str]:
     while words:
         word = words.pop(0)
         flag, equals, name = word.partition("=")
-        if flag not in _FLAGS:
+        if flag not in FLAGS:
             expanded.append(word)
             continue
         if not equals and (not words or words[0].startswith("--")):

@@ -140,6 +140,16 @@ def _kind(hint: Any) -> Schema:
     return {"type": ["object", "string"]} if isinstance(hint, type) else {}  # an object, by its class
 
 
+def values(hint: Any) -> list[str]:
+    """The words that a type takes, where they are few."""
+    if get_origin(hint) is Literal:
+        return [str(value) for value in get_args(hint)]
+    if hint is bool:
+        return ["true", "false"]
+    inner = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else ()
+    return list(dict.fromkeys(word for kind in inner for word in values(kind)))
+
+
 def _length(length: int) -> Schema:
     return {"minItems": length, "maxItems": length}
 

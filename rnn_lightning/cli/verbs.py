@@ -175,4 +175,11 @@ VERBS: dict[str, Verb] = {
         "> rnn_lightning.schema.json",
         examples=("schema > rnn_lightning.schema.json",),
     ),
+    "completion": Verb(
+        "print the script by which a shell completes this command",
+        "rnn_lightning.cli.completion:completion",
+        "bash | zsh | fish",
+        examples=("completion bash > ~/.local/share/bash-completion/completions/rnn-lightning",),
+        light=True,
+    ),
 }
