@@ -49,13 +49,15 @@ class Parser(LightningArgumentParser):
     def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
         """Notes in which config there is a mistake."""
         with _in_config(str(path)):
-            return super().parse_path(path, *args, **kwargs)
+            found: Namespace = super().parse_path(path, *args, **kwargs)
+        return found
 
     def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:
         """Notes in which config there is a mistake."""
         with _in_config(content):
             # With the comment, "early_stopping:" alone is a config as any other; else the parser takes it for text.
-            return super().parse_string(f"{content}\n#", *args, **kwargs)
+            found: Namespace = super().parse_string(f"{content}\n#", *args, **kwargs)
+        return found
 
 
 @contextmanager

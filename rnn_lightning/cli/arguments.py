@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from functools import cache
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
@@ -33,9 +32,18 @@ class Argument(NamedTuple):
     what: str
 
 
-@cache
+_READ: dict[type[Any], dict[str, Argument]] = {}
+"""The options of the classes that were asked for."""
+
+
 def arguments(owner: type[Any]) -> dict[str, Argument]:
     """The options of a class, those included that it hands on to its parents."""
+    if owner not in _READ:
+        _READ[owner] = _read(owner)
+    return _READ[owner]
+
+
+def _read(owner: type[Any]) -> dict[str, Argument]:
     parser = ArgumentParser()
     skip = _GIVEN & set(inspect.signature(owner).parameters)
     parser.add_class_arguments(owner, "of", fail_untyped=False, instantiate=False, skip=skip)

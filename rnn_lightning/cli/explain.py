@@ -33,10 +33,11 @@ class ComplaintError(Exception):
 
 
 class _Mistake(NamedTuple):
-    """What is said of a mistake, and the keys that lead to it."""
+    """What is said of a mistake, the keys that lead to it, and the class that it is of, where there are several."""
 
     said: str
     keys: Sequence[str] = ()
+    of_class: str = ""
 
 
 def explain(complaint: ComplaintError, parser: ArgumentParser, options: list[str]) -> UserError:
@@ -53,7 +54,7 @@ def explain(complaint: ComplaintError, parser: ArgumentParser, options: list[str
         if complaint.config is not None and pair == ("--config", complaint.config):
             break  # what stands behind it has not been read yet
     mistake = _mistake(str(complaint), parser, read)
-    return UserError(f"{place(mistake.keys, read)}{mistake.said}")
+    return UserError(f"{place(mistake.keys, read, mistake.of_class)}{mistake.said}")
 
 
 def check_values(config: Namespace, options: list[str]) -> None:
@@ -106,7 +107,7 @@ def _mistake(complaint: str, parser: ArgumentParser, pairs: list[configs.Pair]) 
         elsewhere = next((other for other in configs.CHOSEN if name in classes(other)), None)
         near = did_you_mean(name.rpartition(".")[2], known) or f"; there are {', '.join(known)}"
         hint = f"; it belongs into the section '{elsewhere}'" if elsewhere else near
-        return _Mistake(f"{section}: there is no '{name}'{hint}", (*section.split("."), "class_path"))
+        return _Mistake(f"{section}: there is no '{name}'{hint}", (*section.split("."), "class_path"), name)
     return _wrong_value(complaint, ".".join(keys))
 
 
@@ -114,7 +115,7 @@ def _unknown_name(section: str, option: str, owner: str, known: Iterable[str]) -
     name = option.partition(".")[0]
     near = did_you_mean(name, [*known, *(("class_path", "init_args") if section in configs.CHOSEN else ())])
     has = near or (f"; it has {', '.join(known)}" if known else "")
-    return _Mistake(f"{owner} has no option '{name}'{has}", (*section.split("."), name))
+    return _Mistake(f"{owner} has no option '{name}'{has}", (*section.split("."), name), owner)
 
 
 def _missing_class(complaint: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -28,12 +28,11 @@ class Document(NamedTuple):
 class Loader(yaml.SafeLoader):
     """As the parser's own: 1e-3 is a number, as in YAML 1.2, and 2026-01-01 is text."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
 
-
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
@@ -77,32 +76,37 @@ def read(path: Path) -> Document:
             loader.dispose()
 
 
-def find(node: yaml.Node | None, keys: Sequence[str]) -> yaml.Node | None:
+def find(node: yaml.Node | None, keys: Sequence[str], of_class: str = "") -> yaml.Node | None:
     """The node of the last of these keys, one under the other; None where they do not stand there.
 
-    A list is searched item by item, `callbacks+` counts as `callbacks`, and `init_args` may be left out, as on the
-    command line.
+    `callbacks+` counts as `callbacks`, and `init_args` may be left out, as on the command line.
+
+    Args:
+        node: where to begin.
+        keys: what leads to it.
+        of_class: in a list, only an item of this class is meant.
     """
-    if not keys:
-        return None
     if isinstance(node, yaml.SequenceNode):
-        return next((found for item in node.value if (found := find(item, keys)) is not None), None)
-    if not isinstance(node, yaml.MappingNode):
+        items = [item for item in node.value if not of_class or _is_of(item, of_class)]
+        return next((found for item in items if (found := find(item, keys, of_class)) is not None), None)
+    if isinstance(node, yaml.ScalarNode) and list(keys) == ["class_path"]:
+        return node  # data: IMDb
+    if not isinstance(node, yaml.MappingNode) or not keys:
         return None
-    first, *further = keys
     # The last one counts: what a table merges into itself, by <<, comes first.
     for key, value in reversed(node.value):
-        if key.value in (first, f"{first}+"):
-            if not further:
-                return key
-            if (found := find(value, further)) is not None:
+        if isinstance(key, yaml.Node) and key.value in (keys[0], f"{keys[0]}+"):
+            found = find(value, keys[1:], of_class) if keys[1:] else key
+            if found is not None:
                 return found
-            if further == ["class_path"] and isinstance(value, yaml.ScalarNode):
-                return value  # data: IMDb
-    for key, value in reversed(node.value):
-        if key.value == "init_args" and first != "init_args":
-            return find(value, keys)
-    return None
+    options = next((value for key, value in node.value if key.value == "init_args"), None)
+    return find(options, keys, of_class)
+
+
+def _is_of(item: yaml.Node, name: str) -> bool:
+    pairs = item.value if isinstance(item, yaml.MappingNode) else []
+    chosen = next((value.value for key, value in pairs if key.value == "class_path"), item.value)
+    return isinstance(chosen, str) and chosen.rpartition(".")[2] == name.rpartition(".")[2]
 
 
 def line(node: yaml.Node) -> int:

@@ -15,12 +15,13 @@ from rnn_lightning.cli.errors import UserError, mistake_in
 _FRAME = ("class_path", "init_args")
 
 
-def place(keys: Sequence[str], pairs: list[configs.Pair]) -> str:
+def place(keys: Sequence[str], pairs: list[configs.Pair], of_class: str = "") -> str:
     """The config and line that decided a value, as "mine.yaml, line 3: ".
 
     Args:
         keys: what leads to it, such as (model, hidden_size).
         pairs: the command line.
+        of_class: in a list, only an item of this class is meant.
 
     Returns:
         The place; nothing where an option of the command line decided it, or nobody.
@@ -28,7 +29,7 @@ def place(keys: Sequence[str], pairs: list[configs.Pair]) -> str:
     for flag, value in reversed(pairs):
         if flag == "--config" and value is not None:
             path = configs.origin(value)
-            node = marked.find(marked.read(path).root, keys)
+            node = marked.find(marked.read(path).root, keys, of_class)
             if node is not None:
                 return f"{path}, line {marked.line(node)}: "
         elif _decides(flag, keys):

@@ -59,6 +59,7 @@ def of_configs() -> Schema:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A config of rnn-lightning",
         **_table({section: sections[section] for section in configs.SECTIONS}),
+        "definitions": {part: _chosen(f"trainer.{part}") for part in configs.PARTS},
     }
 
 
@@ -105,7 +106,7 @@ def _option(name: str, option: Argument, section: str) -> Schema:
     elif name == "cell_options":
         kind = _any_of([_cell_options(), {"type": "null"}])
     elif classes(f"{section}.{name}"):
-        one = _chosen(f"{section}.{name}")
+        one = {"$ref": f"#/definitions/{name}"}
         kind = {"anyOf": [one, {"type": "array", "items": one}, {"type": ["boolean", "null"]}]}
     else:
         kind = _kind(option.kind)

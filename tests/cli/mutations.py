@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
@@ -57,11 +56,10 @@ def mutations(name: str) -> list[Mutation]:
     return list(_in_table(name, text, root, ()))
 
 
-def refused(path: Path, *options: str) -> int:
-    """The exit code of `fit` with this config, up to where the data would be read; what it says is printed."""
-    words = ["--config", str(configs.base())]
+def refused(*options: str) -> int:
+    """The exit code of `fit` with these words, up to where the data would be read; what it says is printed."""
     try:
-        FitCommand("fit", words + configs.expand(["--config", str(path), *options]))
+        FitCommand("fit", ["--config", str(configs.base()), *configs.expand(list(options))])
     except Exception as error:
         return report(error)
     return 0

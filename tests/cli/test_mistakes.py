@@ -159,11 +159,24 @@ CONFIGS = {
     ),
     "unknown callback": (
         "trainer:\n  callbacks+:\n  - class_path: Timer\n  - class_path: GradientProb\n",
-        "mine.yaml, line 3: trainer.callbacks: there is no 'GradientProb'; did you mean 'GradientProbe'?",
+        "mine.yaml, line 4: trainer.callbacks: there is no 'GradientProb'; did you mean 'GradientProbe'?",
     ),
     "unknown key of a callback": (
         "trainer:\n  callbacks:\n  - class_path: GradientProbe\n    init_args:\n      every_n_step: 3\n",
         "mine.yaml, line 5: GradientProbe has no option 'every_n_step'; did you mean 'every_n_steps'?",
+    ),
+    "unknown callback without options": (
+        "trainer:\n  callbacks:\n  - Timer\n  - GradientProb\n",
+        "mine.yaml, line 4: trainer.callbacks: there is no 'GradientProb'; did you mean 'GradientProbe'?",
+    ),
+    "a key that another callback has": (
+        "trainer:\n  callbacks:\n  - {class_path: Timer, init_args: {interval: step}}\n"
+        "  - class_path: GradientProbe\n    init_args:\n      interval: 3\n",
+        "mine.yaml, line 6: GradientProbe has no option 'interval'",
+    ),
+    "a key that a table merged into itself": (
+        "early_stopping: &both\n  patience: 3\n  monitr: x\ncheckpoint:\n  <<: *both\n",
+        "mine.yaml, line 3: EarlyStopping has no option 'monitr'; did you mean 'monitor'?",
     ),
     "a key twice": (
         "model:\n  init_args:\n    cell: lstm\n    hidden_size: 4\n    cell: gru\n",
