@@ -107,35 +107,36 @@ def value_at(content: Any, keys: Sequence[str]) -> Any:
     return content
 
 
-def _section_mistake(section: Any, value: Any) -> tuple[list[str], str] | None:
+def _section_mistake(section: Any, value: Any) -> tuple[marked.Keys, str] | None:
     """What is wrong with the frame of a section, and where: the options in it are left to the parser."""
-    where = [str(section)]
+    where = (str(section),)
     if section not in SECTIONS:
         return where, f"there is no section '{section}'{did_you_mean(str(section), list(SECTIONS))}"
     if section == "trainer" and not isinstance(value, dict):
         return where, f"the section 'trainer' wants options, such as max_epochs: 3, not '{shown(value)}'"
     if section in ("model", "data") and value is None:
         return where, f"{section} cannot be null"
-    chosen = [([section], value)] if section in CHOSEN else []
-    if section == "trainer":
-        parts = [([section, part], value_at(value, [part])) for part in PARTS]
-        chosen = [(keys, item) for keys, found in parts for item in (found if isinstance(found, list) else [found])]
+    chosen: list[tuple[marked.Keys, Any]] = [(where, value)] if section in CHOSEN else []
+    for part in PARTS if section == "trainer" else ():
+        found = value_at(value, [part])
+        items = enumerate(found) if isinstance(found, list) else ()
+        chosen += [((section, part, number), item) for number, item in items] or [((section, part), found)]
     return next((mistake for keys, item in chosen if (mistake := _frame_mistake(keys, item)) is not None), None)
 
 
-def _frame_mistake(keys: list[str], chosen: Any) -> tuple[list[str], str] | None:
+def _frame_mistake(keys: marked.Keys, chosen: Any) -> tuple[marked.Keys, str] | None:
     """What is wrong around a class and its options."""
     # A task or data set may be given by options alone, which the parser then looks at.
     if not isinstance(chosen, dict) or (len(keys) == 1 and _FRAME.isdisjoint(chosen)):
         return None
-    name = ".".join(keys)
+    name = ".".join(key for key in keys if isinstance(key, str))
     for key in chosen:
         if key not in _FRAME:
             near = did_you_mean(str(key), sorted(_FRAME)) or "; options stand under init_args"
-            return [*keys, str(key)], f"{name} has no '{key}' beside class_path and init_args{near}"
+            return (*keys, str(key)), f"{name} has no '{key}' beside class_path and init_args{near}"
     for key, kind, words in (("class_path", str, "the name of a class"), ("init_args", dict, "a table of options")):
         if key in chosen and not isinstance(chosen[key], kind):
-            return [*keys, key], f"{name}.{key} wants {words}, not '{shown(chosen[key])}'"
+            return (*keys, key), f"{name}.{key} wants {words}, not '{shown(chosen[key])}'"
     return None
 
 

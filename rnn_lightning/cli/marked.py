@@ -18,6 +18,10 @@ _NAMES = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 """Kinds of a key: `<<` is the second."""
 
 
+Keys = Sequence[str | int]
+"""What leads to a value: names, one under the other, and the places of items in lists where they matter."""
+
+
 class Document(NamedTuple):
     """What a file holds: its content, and the same as nodes with marks; None where it is empty."""
 
@@ -50,8 +54,8 @@ def read(path: Path) -> Document:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}, line {line}: this is not UTF-8 text (byte {error.start})") from error
+        number = raw.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}, line {number}: this is not UTF-8 text (byte {error.start})") from error
     loader = None
     try:
         loader = Loader(text)
@@ -62,8 +66,8 @@ def read(path: Path) -> Document:
             raise UserError(f"{path} is not a config: written out, its anchors stand for more than {_MOST:,} values")
         return Document(loader.construct_document(root), root)
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise UserError(f"{path}, line {line}: this is not YAML (the character {chr(error.character)!a})") from error
+        number = text.count("\n", 0, error.position) + 1
+        raise UserError(f"{path}, line {number}: this is not YAML (the character {chr(error.character)!a})") from error
     except yaml.MarkedYAMLError as error:
         place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{path}{place}: this is not YAML ({error.problem or error.context})") from error
@@ -76,7 +80,7 @@ def read(path: Path) -> Document:
             loader.dispose()
 
 
-def find(node: yaml.Node | None, keys: Sequence[str], of_class: str = "") -> yaml.Node | None:
+def find(node: yaml.Node | None, keys: Keys, of_class: str = "") -> yaml.Node | None:
     """The node of the last of these keys, one under the other; None where they do not stand there.
 
     `callbacks+` counts as `callbacks`, and `init_args` may be left out, as on the command line.
@@ -87,6 +91,8 @@ def find(node: yaml.Node | None, keys: Sequence[str], of_class: str = "") -> yam
         of_class: in a list, only an item of this class is meant.
     """
     if isinstance(node, yaml.SequenceNode):
+        if keys and isinstance(keys[0], int):
+            return find(node.value[keys[0]], keys[1:], of_class)
         items = [item for item in node.value if not of_class or _is_of(item, of_class)]
         return next((found for item in items if (found := find(item, keys, of_class)) is not None), None)
     if isinstance(node, yaml.ScalarNode) and list(keys) == ["class_path"]:

@@ -73,7 +73,7 @@ def _chosen(section: str) -> Schema:
             together.setdefault(name, []).append({key: option[key] for key in option if key not in _SAID})
     any_class = _table({name: _any_of(kinds) for name, kinds in together.items()})
     cases = [
-        {"if": _has_class({"pattern": rf"(^|\.){name}$"}), "then": {"properties": {"init_args": options}}}
+        {"if": _has_class(_called(name, known[name])), "then": {"properties": {"init_args": options}}}
         for name, options in of_class.items()
     ]
     without = {"if": {"not": _has_class({})}, "then": {"properties": {"init_args": any_class}}}
@@ -84,6 +84,12 @@ def _chosen(section: str) -> Schema:
 
 def _table(properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _called(name: str, owner: type[Any]) -> Schema:
+    """A class by its short name, or by a path in its own package."""
+    package = owner.__module__.partition(".")[0]
+    return {"pattern": rf"^({package}\.(.*\.)?)?{name}$"}
 
 
 def _has_class(name: Schema) -> Schema:

@@ -165,6 +165,10 @@ CONFIGS = {
         "trainer:\n  callbacks:\n  - class_path: GradientProbe\n    init_args:\n      every_n_step: 3\n",
         "mine.yaml, line 5: GradientProbe has no option 'every_n_step'; did you mean 'every_n_steps'?",
     ),
+    "a callback that is a number": (
+        "trainer:\n  callbacks:\n  - class_path: Timer\n  - class_path: 3\n",
+        "mine.yaml, line 4: trainer.callbacks.class_path wants the name of a class, not '3'",
+    ),
     "unknown callback without options": (
         "trainer:\n  callbacks:\n  - Timer\n  - GradientProb\n",
         "mine.yaml, line 4: trainer.callbacks: there is no 'GradientProb'; did you mean 'GradientProbe'?",

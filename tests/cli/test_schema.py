@@ -39,6 +39,7 @@ VALID = {
     "a class by its name": "data: IMDb\nlr_scheduler: OneCycle\n",
     "a class by its path": "data: {class_path: rnn_lightning.IMDb, init_args: {max_length: null}}\n",
     "a class of one's own": "model: {class_path: my_package.MyTask, init_args: {anything: 3}}\n",
+    "a class of one's own of the same name": "data: {class_path: my_package.IMDb, init_args: {anything: 3}}\n",
     "nothing of what is on by default": "early_stopping: null\ncheckpoint: null\nlr_scheduler: null\n",
     "a callback more": "trainer: {callbacks+: [{class_path: GradientProbe, init_args: {every_n_steps: 5}}]}\n",
     "a callback alone": "trainer: {callbacks: GradientProbe}\n",
