@@ -14,7 +14,7 @@ from tests.cli.mutations import Mutation, mutations, refused, typos
 from tests.conftest import Result
 
 ALL = [mutation for name in configs.shipped() for mutation in mutations(name)]
-FEW = ALL[::9]
+FEW = ALL[::12]
 
 
 def _hold(mutation: Mutation, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,7 +65,7 @@ def _hold_flag(choosing: str, section: str, option: str, capsys: pytest.CaptureF
 ALL_FLAGS = _flags()
 
 
-@pytest.mark.parametrize(("choosing", "section", "option"), ALL_FLAGS[::17])
+@pytest.mark.parametrize(("choosing", "section", "option"), ALL_FLAGS[::23])
 def test_a_mistyped_or_abbreviated_option_is_told(
     workplace: Path, capsys: pytest.CaptureFixture[str], choosing: str, section: str, option: str
 ) -> None:
