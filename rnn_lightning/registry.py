@@ -87,7 +87,8 @@ def distribution(group: Group, name: str) -> str | None:
 def did_you_mean(name: str, known: list[str]) -> str:
     """The tail of an error text, "; did you mean 'lstm'?", or nothing where no known name is near in whatever case."""
     by_lower_case = {word.lower(): word for word in known}
-    near = get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.6)
+    same_letters = [word for word in by_lower_case if sorted(word) == sorted(name.lower())]
+    near = same_letters or get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.6)
     return f"; did you mean '{by_lower_case[near[0]]}'?" if near else ""
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import MethodType
 from typing import Any
 
@@ -17,8 +18,9 @@ from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
 from rnn_lightning import registry
 from rnn_lightning.cli.errors import UserError
-from rnn_lightning.cli.explain import check_values, explain
+from rnn_lightning.cli.explain import ComplaintError, check_values, explain
 from rnn_lightning.cli.help import page
+from rnn_lightning.cli.places import placed
 from rnn_lightning.cli.process import fitting_precision
 from rnn_lightning.cli.verbs import VERBS
 from rnn_lightning.tasks.base import SequenceTask
@@ -44,9 +46,27 @@ class Parser(LightningArgumentParser):
         """
         raise ComplaintError(message) from ex
 
+    def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
+        """Notes in which config there is a mistake."""
+        with _in_config(str(path)):
+            found: Namespace = super().parse_path(path, *args, **kwargs)
+        return found
 
-class ComplaintError(Exception):
-    """What the parser says of a mistake."""
+    def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:
+        """Notes in which config there is a mistake."""
+        with _in_config(content):
+            # With the comment, "early_stopping:" alone is a config as any other; else the parser takes it for text.
+            found: Namespace = super().parse_string(f"{content}\n#", *args, **kwargs)
+        return found
+
+
+@contextmanager
+def _in_config(config: str) -> Iterator[None]:
+    try:
+        yield
+    except ComplaintError as complaint:
+        complaint.config = config
+        raise
 
 
 class Command(LightningCLI):
@@ -58,6 +78,7 @@ class Command(LightningCLI):
     """
 
     def __init__(self, verb: str, options: list[str], **kwargs: Any) -> None:
+        self._options = options
         for group in ("tasks", "data"):
             # A class is found by its short name once its module is imported.
             for name in registry.names(group):
@@ -78,7 +99,8 @@ class Command(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Makes model and data. The Trainer waits for its run folder, so the verb asks for it."""
-        self.config_init = self.parser.instantiate_classes(self.config)
+        with self.placed():
+            self.config_init = self.parser.instantiate_classes(self.config)
         self.datamodule = self.config_init.get("data")
         self.model = self.config_init.get("model")
         self._add_configure_optimizers_method_to_model(None)
@@ -91,10 +113,15 @@ class Command(LightningCLI):
         """
         accelerator = self.config_init.trainer.accelerator
         precision = fitting_precision(self.config_init.trainer.precision, accelerator)
-        try:
-            return super().instantiate_trainer(**{"precision": precision, **kwargs})
-        except (ValueError, TypeError, MisconfigurationException) as error:
-            raise UserError(f"trainer: {str(error).partition(chr(10))[0]}") from error
+        with self.placed():
+            try:
+                return super().instantiate_trainer(**{"precision": precision, **kwargs})
+            except (ValueError, TypeError, MisconfigurationException) as error:
+                raise UserError(f"trainer: {str(error).partition(chr(10))[0]}") from error
+
+    def placed(self) -> AbstractContextManager[None]:
+        """Says of a mistake in a value of a config where the value stands."""
+        return placed(self.config, self._options)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses the options; unlike the parent's, silent when called from Python.
@@ -105,7 +132,7 @@ class Command(LightningCLI):
         try:
             self.config = parser.parse_args(args)
         except ComplaintError as complaint:
-            raise explain(str(complaint), parser, args) from complaint
+            raise explain(complaint, parser, args) from complaint
         check_values(self.config, args)
 
     def _add_configure_optimizers_method_to_model(self, subcommand: str | None) -> None:

@@ -30,10 +30,10 @@ def baseline(options: list[str]) -> int:
     """
     words = taken("baseline", options)
     refuse_names("baseline", words)
-    left = [configs.written_out(configs.read(configs.base()), _SECTIONS)]
+    left = [configs.written_out(configs.base(), _SECTIONS)]
     for flag, value in configs.pairs(words.left):
         if flag == "--config":
-            left.append(configs.written_out(configs.read(Path(str(value))), _SECTIONS))
+            left.append(configs.written_out(Path(str(value)), _SECTIONS))
         else:
             left.append(flag if value is None else f"{flag}={value}")
     data = DataCommand("baseline", left).datamodule

@@ -56,7 +56,7 @@ def choose(verb: str, words: Words, model: str | None = None) -> tuple[Chosen, l
     for flag, value in configs.pairs(words.left):
         if flag == "--config":
             sections.append(configs.read(Path(str(value))))
-            left.append(configs.written_out(sections[-1], _SECTIONS))
+            left.append(configs.written_out(Path(str(value)), _SECTIONS))
         else:
             left.append(flag if value is None else f"{flag}={value}")
     path, run, which = find(words.one("--run"), words.one("--ckpt_path"), lambda part: _newest(verb, sections, model))
@@ -64,7 +64,7 @@ def choose(verb: str, words: Words, model: str | None = None) -> tuple[Chosen, l
     if model is not None and checkpoint[CHECKPOINT_KEY]["task"] != model:
         raise UserError(f"{verb} wants a {model}; {path} holds a {checkpoint[CHECKPOINT_KEY]['task']}")
     chosen = Chosen(path, run, model_from(checkpoint), f"{which} (epoch {checkpoint['epoch'] + 1})")
-    return chosen, [configs.written_out(_defaults(run), _SECTIONS), *left]
+    return chosen, [*_defaults(run), *left]
 
 
 def find(
@@ -128,8 +128,10 @@ def _newest(verb: str, sections: list[dict[str, Any]], model_class: str | None) 
     return run
 
 
-def _defaults(run: Path | None) -> dict[str, Any]:
+def _defaults(run: Path | None) -> list[str]:
     """The shipped settings of the Trainer, and the data that the run recorded."""
-    base = configs.read(configs.base())
-    defaults = {"trainer": base["trainer"], "seed_everything": base["seed_everything"]}
-    return defaults if run is None else {**defaults, "data": runs.recorded(run)["data"]}
+    base = configs.written_out(configs.base(), ("trainer", "seed_everything"))
+    if run is None:
+        return [base]
+    runs.recorded(run)  # it is whole
+    return [base, configs.written_out(run / runs.CONFIG, ("data",))]

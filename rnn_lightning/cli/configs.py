@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli import marked
+from rnn_lightning.cli.errors import UserError, shown
 from rnn_lightning.registry import did_you_mean
 
-_FLAGS = ("-c", "--config")
+FLAGS = ("-c", "--config")
 SECTIONS = (
     "seed_everything",
     "model",
@@ -25,6 +24,15 @@ SECTIONS = (
     "ckpt_path",
 )
 """What a config can hold."""
+CHOSEN = ("model", "data", "optimizer", "lr_scheduler")
+"""The sections that choose a class."""
+PARTS = ("callbacks", "logger")
+"""Options of the Trainer that are objects, each of a class that is chosen."""
+_FRAME = {"class_path", "init_args", "dict_kwargs"}
+"""What stands around a class; the last holds what its **kwargs take."""
+
+Pair = tuple[str, str | None]
+"""A flag and its value."""
 
 
 def folder() -> Path:
@@ -64,21 +72,15 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is not YAML, or not a table of known sections.
     """
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        place = getattr(error, "problem_mark", None)
-        line = f", line {place.line + 1}" if place else ""
-        raise UserError(f"{path}{line}: this is not YAML ({getattr(error, 'problem', None) or error})") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    content, root = marked.read(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} is not a config: it has no sections such as 'model:' or 'data:'")
     for section, value in content.items():
-        if section not in SECTIONS:
-            raise UserError(f"{path}: there is no section '{section}'{did_you_mean(str(section), list(SECTIONS))}")
-        if section == "trainer" and not isinstance(value, dict):
-            raise UserError(f"{path}: the section 'trainer' wants options, such as max_epochs: 3, not '{value}'")
+        mistake = _section_mistake(section, value)
+        if mistake is not None:
+            keys, said = mistake
+            node = marked.find(root, keys)
+            raise UserError(f"{path}, line {marked.line(node)}: {said}" if node is not None else f"{path}: {said}")
     return content
 
 
@@ -98,9 +100,57 @@ def _over(under: Any, over: Any) -> Any:
     return {**kept, **{key: _over(kept.get(key), value) for key, value in over.items()}}
 
 
-def written_out(content: dict[str, Any], sections: Iterable[str]) -> str:
-    """These sections of a config as an option that holds them itself, not the path of a file."""
-    return f"--config={json.dumps({section: content[section] for section in sections if section in content})}"
+def value_at(content: Any, keys: Sequence[str]) -> Any:
+    """What these keys lead to, one under the other; None where they do not stand there."""
+    for key in keys:
+        content = content.get(key, content.get(f"{key}+")) if isinstance(content, dict) else None
+    return content
+
+
+def _section_mistake(section: Any, value: Any) -> tuple[marked.Keys, str] | None:
+    """What is wrong with the frame of a section, and where: the options in it are left to the parser."""
+    where = (str(section),)
+    if section not in SECTIONS:
+        return where, f"there is no section '{section}'{did_you_mean(str(section), list(SECTIONS))}"
+    if section == "trainer" and not isinstance(value, dict):
+        return where, f"the section 'trainer' wants options, such as max_epochs: 3, not '{shown(value)}'"
+    if section in ("model", "data") and value is None:
+        return where, f"{section} cannot be null"
+    chosen: list[tuple[marked.Keys, Any]] = [(where, value)] if section in CHOSEN else []
+    for part in PARTS if section == "trainer" else ():
+        found = value_at(value, [part])
+        items = enumerate(found) if isinstance(found, list) else ()
+        chosen += [((section, part, number), item) for number, item in items] or [((section, part), found)]
+    return next((mistake for keys, item in chosen if (mistake := _frame_mistake(keys, item)) is not None), None)
+
+
+def _frame_mistake(keys: marked.Keys, chosen: Any) -> tuple[marked.Keys, str] | None:
+    """What is wrong around a class and its options."""
+    # A task or data set may be given by options alone, which the parser then looks at.
+    if not isinstance(chosen, dict) or (len(keys) == 1 and _FRAME.isdisjoint(chosen)):
+        return None
+    name = ".".join(key for key in keys if isinstance(key, str))
+    for key in chosen:
+        if key not in _FRAME:
+            near = did_you_mean(str(key), sorted(_FRAME)) or "; options stand under init_args"
+            return (*keys, str(key)), f"{name} has no '{key}' beside class_path and init_args{near}"
+    for key, kind, words in (("class_path", str, "the name of a class"), ("init_args", dict, "a table of options")):
+        if key in chosen and not isinstance(chosen[key], kind):
+            return (*keys, key), f"{name}.{key} wants {words}, not '{shown(chosen[key])}'"
+    return None
+
+
+def written_out(path: Path, sections: Iterable[str]) -> str:
+    """These sections of a config as an option that holds them itself, below a comment with the path of the file."""
+    content = read(path)
+    kept = {section: content[section] for section in sections if section in content}
+    return f"--config=# {json.dumps(str(path))}\n{json.dumps(kept, default=str)}"
+
+
+def origin(config: str) -> Path:
+    """The file that the value of --config stands for: itself, unless it is `written_out`."""
+    comment, _, _ = config.partition("\n")
+    return Path(json.loads(comment.removeprefix("# "))) if config.startswith('# "') else Path(config)
 
 
 def expand(options: list[str]) -> list[str]:
@@ -114,7 +164,7 @@ def expand(options: list[str]) -> list[str]:
     while words:
         word = words.pop(0)
         flag, equals, name = word.partition("=")
-        if flag not in _FLAGS:
+        if flag not in FLAGS:
             expanded.append(word)
             continue
         if not equals and (not words or words[0].startswith("--")):
@@ -125,12 +175,12 @@ def expand(options: list[str]) -> list[str]:
     return expanded
 
 
-def pairs(options: list[str]) -> list[tuple[str, str | None]]:
+def pairs(options: list[str]) -> list[Pair]:
     """Command-line words as (flag, value); the value is None where a word stands alone.
 
     Both `--flag value` and `--flag=value` are one pair. A value may begin with one dash, as negative numbers do.
     """
-    found: list[tuple[str, str | None]] = []
+    found: list[Pair] = []
     words = list(options)
     while words:
         word = words.pop(0)

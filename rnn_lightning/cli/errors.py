@@ -11,6 +11,8 @@ from pathlib import Path
 
 EXIT_MISTAKE, EXIT_FAILED = 2, 1
 _PACKAGE = Path(__file__).parents[1]
+_LONGEST = 60
+"""Characters of a value that are repeated in an error text."""
 
 
 class UserError(Exception):
@@ -43,6 +45,12 @@ def report(error: BaseException) -> int:
 def mistake_in(error: BaseException) -> BaseException | None:
     """The user's mistake that an error was raised from; None where it is a fault of another kind."""
     return next((cause for cause in _causes(error) if _is_mistake(cause)), None)
+
+
+def shown(value: object) -> str:
+    """A value as an error text repeats it."""
+    text = "null" if value is None else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _let_the_first_end(seconds: float = 10.0) -> None:

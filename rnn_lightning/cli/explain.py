@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 import re
-from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, get_args
 
-import torch.optim
 from jsonargparse import ArgumentParser, Namespace
 
-from rnn_lightning import registry
-from rnn_lightning.callbacks.habits import Checkpoint, EarlyStopping
 from rnn_lightning.cli import configs
-from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.arguments import FIXED, arguments, classes, named
+from rnn_lightning.cli.errors import UserError, shown
+from rnn_lightning.cli.places import place
 from rnn_lightning.registry import did_you_mean
-from rnn_lightning.tasks.schedule import OneCycle
 
-_FIXED = {"checkpoint": Checkpoint, "early_stopping": EarlyStopping}
-"""Sections whose class is not chosen."""
 _SEEDS = 2**32
 """Seeds that NumPy takes."""
-_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "dict": "a table"}
+_KINDS = {
+    **{"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"},
+    **{"dict": "a table", "list": "a list", "tuple": "a list"},
+}
 
 
-def explain(complaint: str, parser: ArgumentParser, options: list[str]) -> UserError:
+class ComplaintError(Exception):
+    """What the parser says of a mistake.
+
+    Attributes:
+        config: the value of --config that it was reading; None: the command line itself.
+    """
+
+    config: str | None = None
+
+
+class _Mistake(NamedTuple):
+    """What is said of a mistake, the keys that lead to it, and the class that it is of, where there are several."""
+
+    said: str
+    keys: Sequence[str] = ()
+    of_class: str = ""
+
+
+def explain(complaint: ComplaintError, parser: ArgumentParser, options: list[str]) -> UserError:
     """The mistake in plain words.
 
     Args:
@@ -33,33 +48,13 @@ def explain(complaint: str, parser: ArgumentParser, options: list[str]) -> UserE
         parser: where it was said.
         options: the command line, configs as paths.
     """
-    keys = re.findall(r'Parser key "([^"]+)"', complaint)
-    section = keys[0] if keys else ""
-    if match := re.search(r"unrecognized arguments: (\S+)", complaint):
-        return UserError(_unknown_option(match[1].partition("=")[0], parser, options))
-    if "expected one argument" in complaint:
-        return UserError(f"{_without_value(options)} wants a value")
-    if match := re.search(r"Group '(\w+)' does not accept option '([\w.]+)'", complaint):
-        known = [dest.partition(".")[2] for dest in _destinations(parser) if dest.startswith(f"{match[1]}.")]
-        return UserError(
-            f"{_place(match[2], options)}{match[1]} has no option '{match[2]}'{did_you_mean(match[2], known)}"
-        )
-    if match := re.search(r"Option '([\w.]+)' is not accepted", complaint):
-        owner = _class_of(section, options)
-        known = _parameters(owner)
-        name = owner.__name__ if owner is not None else section
-        has = did_you_mean(match[1], known) or (f"; it has {', '.join(known)}" if known else "")
-        return UserError(f"{_place(match[1], options)}{name} has no option '{match[1]}'{has}")
-    if match := re.search(r"arguments are required: (.+)", complaint):
-        if not section:
-            return UserError(f"{match[1]} cannot be null")
-        given = _class_of(section, options)
-        return UserError(f"{section}: {given.__name__ if given is not None else 'it'} needs {match[1]}")
-    classes = list(_classes(section)) if len(keys) == 1 else []
-    if classes and (match := re.search(r"Expected a dot import path string: (\S+)", complaint)):
-        near = did_you_mean(match[1], classes) or f"; there are {', '.join(classes)}"
-        return UserError(f"{_place(match[1], options)}{section}: there is no '{match[1]}'{near}")
-    return UserError(_wrong_value(complaint, ".".join(keys), options))
+    read = []
+    for pair in configs.pairs(options):
+        read.append(pair)
+        if complaint.config is not None and pair == ("--config", complaint.config):
+            break  # what stands behind it has not been read yet
+    mistake = _mistake(str(complaint), parser, read)
+    return UserError(f"{place(mistake.keys, read, mistake.of_class)}{mistake.said}")
 
 
 def check_values(config: Namespace, options: list[str]) -> None:
@@ -68,109 +63,134 @@ def check_values(config: Namespace, options: list[str]) -> None:
     Raises:
         UserError: there is null where a value is needed, or a seed that is none.
     """
-    for section in ("model", "data"):
+    pairs = configs.pairs(options)
+    for section in (*configs.CHOSEN, "checkpoint", "early_stopping"):
         chosen = config.get(section)
-        owner = _class_of(section, options) if chosen is not None else None
-        hints = {} if owner is None else get_type_hints(owner.__init__)
-        for name, hint in hints.items():
-            if chosen.init_args.get(name, ...) is None and type(None) not in (hint, *get_args(hint)):
-                raise UserError(f"{_place(name, options)}{section}.{name} cannot be null")
+        owner = _class_of(section, pairs) if chosen is not None else None
+        given = {} if owner is None else chosen.get("init_args", chosen)
+        for name, option in {} if owner is None else arguments(owner).items():
+            nullable = option.default is None or type(None) in (option.kind, *get_args(option.kind))
+            if given.get(name, ...) is None and not nullable:
+                raise UserError(f"{place((section, name), pairs)}{section}.{name} cannot be null")
     seed = config.get("seed_everything")
     if not isinstance(seed, bool) and isinstance(seed, int) and not 0 <= seed < _SEEDS:
-        raise UserError(f"seed_everything is {seed}; it must be at least 0 and below {_SEEDS}")
+        where = place(("seed_everything",), pairs)
+        raise UserError(f"{where}seed_everything is {seed}; it must be at least 0 and below {_SEEDS}")
 
 
-def _without_value(options: list[str]) -> str:
-    return next(flag for flag, value in configs.pairs(options) if value is None and flag.startswith("--"))
+def _mistake(complaint: str, parser: ArgumentParser, pairs: list[configs.Pair]) -> _Mistake:
+    keys = re.findall(r'Parser key "([^"]+)"', complaint)
+    section = keys[0] if keys else ""
+    if match := re.search(r"unrecognized arguments: (\S+)", complaint):
+        return _Mistake(_unknown_option(match[1].partition("=")[0], parser, pairs))
+    if "expected one argument" in complaint:
+        return _Mistake(f"{_without_value(pairs)} wants a value")
+    if match := re.search(r"Group '(\w+)' does not accept option '([^']+)'", complaint):
+        return _unknown_name(match[1], match[2], match[1], arguments(FIXED[match[1]]))
+    if match := re.search(r"Option '([^']+)' is not accepted", complaint):
+        owner = _class_of(section, pairs, match[1])
+        if owner is None and section == "lr_scheduler":
+            return _Mistake(
+                f"there is no lr_scheduler that could take {match[1]}: name one, such as OneCycle", (section,)
+            )
+        known = [] if owner is None else list(arguments(owner))
+        return _unknown_name(section, match[1], section if owner is None else owner.__name__, known)
+    if match := re.search(r"arguments are required: (.+)", complaint):
+        if not section:
+            return _Mistake(f"{match[1]} cannot be null", (match[1],))
+        given = _class_of(section, pairs)
+        return _Mistake(
+            f"{section}: {given.__name__ if given is not None else 'it'} needs {match[1]}", (section, "class_path")
+        )
+    known = list(classes(section)) if len(keys) == 1 else []
+    if known and (name := _missing_class(complaint)):
+        elsewhere = next((other for other in configs.CHOSEN if name in classes(other)), None)
+        near = did_you_mean(name.rpartition(".")[2], known) or f"; there are {', '.join(known)}"
+        hint = f"; it belongs into the section '{elsewhere}'" if elsewhere else near
+        return _Mistake(f"{section}: there is no '{name}'{hint}", (*section.split("."), "class_path"), name)
+    return _wrong_value(complaint, ".".join(keys))
 
 
-def _unknown_option(flag: str, parser: ArgumentParser, options: list[str]) -> str:
+def _unknown_name(section: str, option: str, owner: str, known: Iterable[str]) -> _Mistake:
+    name = option.partition(".")[0]
+    near = did_you_mean(name, [*known, *(("class_path", "init_args") if section in configs.CHOSEN else ())])
+    has = near or (f"; it has {', '.join(known)}" if known else "")
+    return _Mistake(f"{owner} has no option '{name}'{has}", (*section.split("."), name), owner)
+
+
+def _missing_class(complaint: str) -> str:
+    """The name of a class that is not there, or not of the kind that is wanted."""
+    if match := re.search(r"Expected a dot import path string: (\S+)|Problem with given class_path '(.+)'", complaint):
+        return match[1] or match[2]
+    match = re.search(r"Given value: (?:.*'class_path': ')?([\w.]+)", complaint)
+    return match[1] if match and "does not correspond to a subclass" in complaint else ""
+
+
+def _without_value(pairs: list[configs.Pair]) -> str:
+    return next(flag for flag, value in pairs if value is None and flag.startswith("--"))
+
+
+def _unknown_option(flag: str, parser: ArgumentParser, pairs: list[configs.Pair]) -> str:
     if not flag.startswith("-"):
         return f"'{flag}' belongs to no option"
-    own = _destinations(parser)
-    chosen = [f"{section}.{name}" for section in own for name in _parameters(_class_of(section, options))]
+    own = [action.dest for action in parser._actions if action.dest not in ("help", "==SUPPRESS==")]
+    owners = {section: _class_of(section, pairs) for section in own}
+    chosen = [f"{section}.{name}" for section, owner in owners.items() if owner for name in arguments(owner)]
     known = [f"--{name}" for name in (*own, *chosen)]
     # The name alone, its section forgotten: --hidden_size.
     whole = [name for name in known if name.endswith(f".{flag.lstrip('-')}")]
     return f"there is no option {flag}{did_you_mean(flag, whole or known)}"
 
 
-def _wrong_value(complaint: str, key: str, options: list[str]) -> str:
+def _wrong_value(complaint: str, key: str) -> _Mistake:
     """A value of the wrong kind, or whatever else the parser says, in its own first words."""
     if key == "trainer.trainer":
-        return "--trainer takes no value: it has options, such as --trainer.max_epochs 3"
+        return _Mistake("--trainer takes no value: it has options, such as --trainer.max_epochs 3")
     if not key:
-        return complaint.partition("\n")[0].strip()
+        return _Mistake(complaint.partition("\n")[0].strip())
     given = re.search(r"Got value: (.*)", complaint) or re.search(r"Given value: (.*)", complaint)
-    value = given[1] if given else ""
-    subject = f"{_place(key.rpartition('.')[2], options)}{key}"
+    value = "null" if given is None or given[1] == "None" else given[1]
+    keys = key.split(".")
+    if key in (*configs.CHOSEN, *FIXED):
+        wants = "the options of its class" if key in FIXED else f"a class, such as {next(iter(classes(key)))}"
+        return _Mistake(f"{key} wants {wants}, not '{shown(value)}'", keys)
     if literals := re.findall(r"typing\.Literal\[(.*?)\]", complaint):
         allowed = list(dict.fromkeys(word.strip("'") for literal in literals for word in literal.split(", ")))
-        return f"{subject} is '{value}', not one of {', '.join(allowed)}{did_you_mean(value, allowed)}"
-    named = re.findall(r"Expected (?:a )?<class '(\w+)'>", complaint.rpartition("Parser key")[2])
-    kinds = [_KINDS[kind] for kind in dict.fromkeys(named) if kind in _KINDS]
-    return f"{subject} wants {' or '.join(kinds)}, not '{value}'" if kinds else f"{subject} cannot be '{value}'"
+        return _Mistake(
+            f"{key} is '{shown(value)}', not one of {', '.join(allowed)}{did_you_mean(value, allowed)}", keys
+        )
+    if match := re.search(r"Expected a tuple with (\d+) elements", complaint):
+        return _Mistake(f"{key} wants a list of {match[1]} values, not '{shown(value)}'", keys)
+    kinds_wanted = re.findall(r"Expected (?:a )?<class '(\w+)'>", complaint.rpartition("Parser key")[2])
+    kinds = [_KINDS[kind] for kind in dict.fromkeys(kinds_wanted) if kind in _KINDS]
+    return _Mistake(
+        f"{key} wants {' or '.join(kinds)}, not '{shown(value)}'" if kinds else f"{key} cannot be '{shown(value)}'",
+        keys,
+    )
 
 
-def _place(word: str, options: list[str]) -> str:
-    """The config and line where a word stands, if it was not given on the command line itself."""
-    pairs = configs.pairs(options)
-    if any(
-        re.search(rf"(^|\W){re.escape(word)}($|\W)", f"{flag} {value}") for flag, value in pairs if flag != "--config"
-    ):
-        return ""
-    for flag, value in reversed(pairs):
-        if flag == "--config" and value is not None and not _is_written_out(value):
-            for number, line in enumerate(Path(value).read_text("utf-8").splitlines(), 1):
-                if re.search(rf"(^|\W){re.escape(word)}($|\W)", line.partition("#")[0]):
-                    return f"{value}, line {number}: "
-    return ""
+def _class_of(section: str, pairs: list[configs.Pair], without: str = "") -> type[Any] | None:
+    """The class that a section has chosen in the end; None where it is not one that we know.
 
-
-def _is_written_out(config: str) -> bool:
-    """Whether a config is not a path but its own content, as the verbs pass on what they took from one."""
-    return config.startswith("{")
-
-
-def _destinations(parser: ArgumentParser) -> list[str]:
-    return [action.dest for action in parser._actions if action.dest not in ("help", "==SUPPRESS==")]
-
-
-def _class_of(section: str, options: list[str]) -> type[Any] | None:
-    """The class that a section has chosen in the end; None where it is not one that we know."""
-    if section in _FIXED:
-        return _FIXED[section]
-    name = ""
-    for flag, value in configs.pairs(options):
+    Args:
+        section: which one; trainer.callbacks is a list.
+        pairs: the command line.
+        without: where it is a list, the class that has no such option.
+    """
+    if section in FIXED:
+        return FIXED[section]
+    chosen: list[type[Any]] = []
+    for flag, value in pairs:
         if flag in (f"--{section}", f"--{section}.class_path"):
-            name = value or name
+            names: Any = value
         elif flag == "--config" and value is not None:
-            content = (json.loads(value) if _is_written_out(value) else configs.read(Path(value))).get(section)
-            chosen = content.get("class_path") if isinstance(content, dict) else content
-            name = chosen if isinstance(chosen, str) else name
-    return _classes(section).get(name.rpartition(".")[2])
-
-
-def _classes(section: str) -> dict[str, type[Any]]:
-    """What a section can choose from, by short name."""
-    if section == "model":
-        return {name: registry.resolve("tasks", name) for name in registry.names("tasks")}
-    if section == "data":
-        return {name: registry.resolve("data", name) for name in registry.names("data")}
-    if section == "optimizer":
-        return _subclasses(torch.optim, torch.optim.Optimizer)
-    if section == "lr_scheduler":
-        return {"OneCycle": OneCycle, **_subclasses(torch.optim.lr_scheduler, torch.optim.lr_scheduler.LRScheduler)}
-    return {}
-
-
-def _subclasses(module: Any, base: type[Any]) -> dict[str, type[Any]]:
-    found = {
-        name: thing for name, thing in vars(module).items() if isinstance(thing, type) and not name.startswith("_")
-    }
-    return {name: thing for name, thing in found.items() if issubclass(thing, base) and thing is not base}
-
-
-def _parameters(owner: type[Any] | None) -> list[str]:
-    names = [] if owner is None else list(inspect.signature(owner).parameters)
-    return [name for name in names if name not in ("params", "optimizer")]
+            names = configs.value_at(configs.read(configs.origin(value)), section.split("."))
+        else:
+            continue
+        for item in names if isinstance(names, list) else [names]:
+            name = item.get("class_path") if isinstance(item, dict) else item
+            if isinstance(name, str) and (found := named(section, name)) is not None:
+                chosen.append(found)
+    if section in configs.CHOSEN:
+        return chosen[-1] if chosen else None
+    return next((found for found in reversed(chosen) if without not in arguments(found)), None)

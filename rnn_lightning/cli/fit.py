@@ -72,6 +72,11 @@ def train(options: list[str], run_name: str | None = None, one_of_many: bool = F
         The run folder; None for a few batches to try out.
     """
     command = FitCommand("fit", [f"--config={configs.base()}", *options])
+    with command.placed():
+        return _trained(command, run_name, one_of_many)
+
+
+def _trained(command: FitCommand, run_name: str | None, one_of_many: bool) -> Path | None:
     _check_intervals(command)
     architecture, task = _kind(command)
     start, which = _start(command, run_name, architecture, task)
@@ -97,8 +102,8 @@ def _go_on(name: str | None, options: list[str]) -> None:
     if _is_started_by_a_run():
         run = Path(os.environ[_RUN])
     command = resume.command_of(run, left)
-    _check_intervals(command)
-    with _at_work(run):
+    with command.placed(), _at_work(run):
+        _check_intervals(command)
         start, checkpoint = resume.checkpoint_of(run)
         if finished := resume.why_finished(command, checkpoint):
             why, more = finished

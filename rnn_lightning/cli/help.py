@@ -109,7 +109,7 @@ def _of_class(section: str, group: registry.Group, chosen: Any, options: list[st
 def _group(
     title: str,
     rows: list[tuple[str, str]],
-    fitted: Callable[[str, int], list[str]] = lambda what, width: [_short(what, width)],
+    fitted: Callable[[str, int], list[str]] = lambda what, width: [short(what, width)],
 ) -> list[str]:
     """Options with their meanings beside them, by default in one line each."""
     if not rows:
@@ -123,7 +123,7 @@ def _group(
     return lines
 
 
-def _short(what: str, width: int) -> str:
+def short(what: str, width: int) -> str:
     """A meaning in one line: the first of its clauses, and of that what has room."""
     clause = re.split(r"[;.] ", what)[0] if len(what) > width else what
     return textwrap.shorten(clause.rstrip("."), width, placeholder=" ...")

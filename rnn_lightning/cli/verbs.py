@@ -181,4 +181,17 @@ VERBS: dict[str, Verb] = {
         examples=("list", "list configs", "list runs --json"),
         light=True,
     ),
+    "schema": Verb(
+        "print what a config may hold as a JSON schema, for editors",
+        "rnn_lightning.cli.schema:schema",
+        "> rnn_lightning.schema.json",
+        examples=("schema > rnn_lightning.schema.json",),
+    ),
+    "completion": Verb(
+        "print the script by which a shell completes this command",
+        "rnn_lightning.cli.completion:completion",
+        "bash | zsh | fish",
+        examples=("completion bash > ~/.local/share/bash-completion/completions/rnn-lightning",),
+        light=True,
+    ),
 }

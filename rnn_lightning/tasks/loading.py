@@ -32,7 +32,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if path.is_dir():
         raise ValueError(f"{path} is a folder; a checkpoint is a file in it, such as {path / BEST}")
     if not path.is_file():
-        raise ValueError(f"there is no checkpoint {path}")
+        raise ValueError(f"there is no checkpoint {path}{registry.did_you_mean(str(path), _neighbours(path))}")
     try:
         damaged = _damaged_part(path)
         checkpoint = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
@@ -44,6 +44,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not _is_ours(checkpoint):
         raise ValueError(f"{path} is not a checkpoint of rnn-lightning")
     return cast(dict[str, Any], checkpoint)
+
+
+def _neighbours(path: Path) -> list[str]:
+    return [str(neighbour) for neighbour in path.parent.glob("*.ckpt")]
 
 
 def _damaged_part(path: Path) -> str | None:

@@ -160,7 +160,7 @@ def test_a_model_is_not_used_on_what_it_was_not_made_for(
     [
         (b"", "is not a config: it has no sections"),
         (b"model: {class_path: x", "config.yaml, line 1: this is not YAML"),
-        (b"caf\xe9", "config.yaml: this is not YAML"),
+        (b"caf\xe9", "config.yaml, line 1: this is not UTF-8 text (byte 3)"),
         (b"data: {class_path: x}\n", "is not the config of a run: no class_path in the section 'model'"),
         (b"model: {class_path: x}\ndata: 3\n", "is not the config of a run: no class_path in the section 'data'"),
     ],

@@ -28,6 +28,7 @@ _HEAVY = ("torch", "lightning", "jsonargparse", "numpy")
         (("list",), 0, "Long short-term memory"),
         (("list", "configs"), 0, "imdb.yaml"),
         (("list", "runs"), 0, "(none)"),
+        (("completion", "bash"), 0, "complete -F _rnn_lightning rnn-lightning"),
         (("list", "layer"), 2, "did you mean 'layers'?"),
         (("--version",), 0, f"rnn-lightning {rnn_lightning.__version__}\n"),
         (("fitt",), 2, f"there is no verb 'fitt'; there are {', '.join(VERBS)}; did you mean 'fit'?"),

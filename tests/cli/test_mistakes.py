@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,157 @@ CONFIGS = {
         "mine.yaml, line 3: model.hidden_size cannot be null",
     ),
     "a section without options": ("trainer: 3\n", "mine.yaml", "the section 'trainer' wants options"),
-    "not UTF-8": ("# caf\udce9\nmodel: {}\n", "mine.yaml: this is not YAML"),
+    "not UTF-8": ("# caf\udce9\nmodel: {}\n", "mine.yaml, line 1: this is not UTF-8 text (byte 5)"),
+    "a zero byte": (
+        "model:\n  init_args: {cell: l\0stm}\n",
+        "mine.yaml, line 2: this is not YAML (the character",
+    ),
+    "not UTF-8 further down": ("model: {}\n# caf\udce9\n", "mine.yaml, line 2: this is not UTF-8 text"),
+    "the word is a comment's too": (
+        "# hiden_size: 3\nmodel:\n  init_args:\n    cell: lstm  # not hiden_size\n    hiden_size: 4\n",
+        "mine.yaml, line 5: SequenceClassifier has no option 'hiden_size'; did you mean 'hidden_size'?",
+    ),
+    "the word is another section's too": (
+        "data:\n  init_args: {num_classes: 3}\nearly_stopping:\n  num_classes: 3\n",
+        "mine.yaml, line 4: EarlyStopping has no option 'num_classes'",
+    ),
+    "the word is a value too": (
+        "data:\n  init_args:\n    rule: random\n    random: 1\n",
+        "mine.yaml, line 4: SyntheticSequences has no option 'random'",
+    ),
+    "out of range": (
+        "model:\n  init_args:\n    num_layers: 1\n    hidden_size: 0\n",
+        "mine.yaml, line 4: hidden_size is 0; it must be at least 1",
+    ),
+    "out of range in the data": (
+        "data:\n  init_args:\n    num_steps: 3\n    batch_size: 0\n",
+        "mine.yaml, line 4: batch_size is 0; it must be at least 1",
+    ),
+    "out of range beside a value that is as wrong": (
+        "early_stopping:\n  min_delta: -2\n  patience: -2\n",
+        "mine.yaml, line 3: patience is -2; it must be at least 0",
+    ),
+    "out of range in the Trainer": (
+        "trainer:\n  max_epochs: 1\n  accumulate_grad_batches: 0\n",
+        "mine.yaml, line 3: trainer.accumulate_grad_batches is 0; it must be above 0",
+    ),
+    "refused by the Trainer": (
+        "trainer:\n  enable_progress_bar: false\n  max_epochs: -2\n",
+        "mine.yaml, line 3: trainer: `max_epochs` must be a non-negative integer or -1",
+    ),
+    "a seed that is none": ("trainer: {}\nseed_everything: -1\n", "mine.yaml, line 2: seed_everything is -1"),
+    "unknown option of the cell": (
+        "model:\n  init_args:\n    cell: lstm\n    cell_options:\n      forget_bia: 1.0\n",
+        "mine.yaml, line 5: the layer 'lstm' has no option 'forget_bia'",
+        "did you mean 'forget_bias'?",
+    ),
+    "option of the cell of another kind": (
+        "model:\n  init_args:\n    cell: rnn_ln\n    cell_options:\n      zoneout: x\n",
+        "mine.yaml, line 5: the option 'zoneout' of the layer 'rnn_ln' wants a number, not 'x'",
+    ),
+    "a data set in place of a model": (
+        "trainer: {max_epochs: 1}\nmodel: IMDb\n",
+        "mine.yaml, line 2: model: there is no 'IMDb'; it belongs into the section 'data'",
+    ),
+    "a class of another kind": (
+        "optimizer:\n  class_path: torch.nn.Linear\n",
+        "mine.yaml, line 2: optimizer: there is no 'torch.nn.Linear'; there are Adafactor, ",
+    ),
+    "a class of a package that is not there": (
+        "model:\n  class_path: my_package.MyTask\n",
+        "mine.yaml, line 2: model: there is no 'my_package.MyTask'; there are LanguageModel, ",
+    ),
+    "a class that is a number": (
+        "model:\n  class_path: 3\n",
+        "mine.yaml, line 2: model.class_path wants the name of a class, not '3'",
+    ),
+    "a mistyped class_path": (
+        "model:\n  clas_path: LanguageModel\n  init_args: {cell: gru}\n",
+        "mine.yaml, line 2: model has no 'clas_path' beside class_path and init_args; did you mean 'class_path'?",
+    ),
+    "mistyped init_args": (
+        "data:\n  class_path: IMDb\n  int_args: {batch_size: 3}\n",
+        "mine.yaml, line 3: data has no 'int_args' beside class_path and init_args; did you mean 'init_args'?",
+    ),
+    "an option beside its class": (
+        "data:\n  class_path: IMDb\n  batch_size: 3\n",
+        "mine.yaml, line 3: data has no 'batch_size' beside class_path and init_args; options stand under init_args",
+    ),
+    "options that are none": (
+        "data:\n  init_args: 3\n",
+        "mine.yaml, line 2: data.init_args wants a table of options, not '3'",
+    ),
+    "options that are all comments": (
+        "data:\n  class_path: IMDb\n  init_args:\n    # batch_size: 3\n",
+        "mine.yaml, line 3: data.init_args wants a table of options, not 'null'",
+    ),
+    "a section that is empty": ("trainer: {max_epochs: 1}\nmodel:\n", "mine.yaml, line 2: model cannot be null"),
+    "a section that is a number": (
+        "model: 3\n",
+        "mine.yaml, line 1: model wants a class, such as",
+    ),
+    "checkpoints that are a number": (
+        "checkpoint: 3\n",
+        "mine.yaml, line 1: checkpoint wants the options",
+    ),
+    "unknown callback": (
+        "trainer:\n  callbacks+:\n  - class_path: Timer\n  - class_path: GradientProb\n",
+        "mine.yaml, line 4: trainer.callbacks: there is no 'GradientProb'; did you mean 'GradientProbe'?",
+    ),
+    "unknown key of a callback": (
+        "trainer:\n  callbacks:\n  - class_path: GradientProbe\n    init_args:\n      every_n_step: 3\n",
+        "mine.yaml, line 5: GradientProbe has no option 'every_n_step'; did you mean 'every_n_steps'?",
+    ),
+    "a callback that is a number": (
+        "trainer:\n  callbacks:\n  - class_path: Timer\n  - class_path: 3\n",
+        "mine.yaml, line 4: trainer.callbacks.class_path wants the name of a class, not '3'",
+    ),
+    "unknown callback without options": (
+        "trainer:\n  callbacks:\n  - Timer\n  - GradientProb\n",
+        "mine.yaml, line 4: trainer.callbacks: there is no 'GradientProb'; did you mean 'GradientProbe'?",
+    ),
+    "a key that another callback has": (
+        "trainer:\n  callbacks:\n  - {class_path: Timer, init_args: {interval: step}}\n"
+        "  - class_path: GradientProbe\n    init_args:\n      interval: 3\n",
+        "mine.yaml, line 6: GradientProbe has no option 'interval'",
+    ),
+    "a key that a table merged into itself": (
+        "early_stopping: &both\n  patience: 3\n  monitr: x\ncheckpoint:\n  <<: *both\n",
+        "mine.yaml, line 3: EarlyStopping has no option 'monitr'; did you mean 'monitor'?",
+    ),
+    "a key twice": (
+        "model:\n  init_args:\n    cell: lstm\n    hidden_size: 4\n    cell: gru\n",
+        "mine.yaml, line 5: 'cell' stands in line 3 already; remove one of them",
+    ),
+    "a section twice": (
+        "model: {}\ntrainer: {max_epochs: 1}\nmodel: {}\n",
+        "mine.yaml, line 3: 'model' stands in line 1 already; remove one of them",
+    ),
+    "a key of several words": ("? [a, b]\n: 3\n", "mine.yaml, line 1: a list or a table is not the name of"),
+    "code": (
+        "model:\n  class_path: !!python/object/apply:os.mkdir [made]\n",
+        "mine.yaml, line 2: this is not YAML (could not determine a constructor for the tag",
+    ),
+    "two documents": ("model: {}\n---\nmodel: {}\n", "mine.yaml, line 2: this is not YAML"),
+    "an anchor that is nowhere": (
+        "model: *here\n",
+        "mine.yaml, line 1: this is not YAML (found undefined",
+    ),
+    "an anchor that holds itself": ("model: &here {init_args: *here}\n", "mine.yaml is not a config: written out"),
+    "anchors that stand for a billion values": (
+        "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in pairwise("abcdefghi")),
+        "mine.yaml is not a config: written out, its anchors stand for more than 100,000 values",
+    ),
+    "a hundred thousand brackets": (
+        "model: " + "[" * 100_000,
+        "mine.yaml is not a config: its lists and tables",
+    ),
+    "a long wrong value": ("seed_everything: " + "x" * 10_000 + "\n", f"not '{'x' * 60}...'\n"),
+    "a comma for a point": (
+        "optimizer:\n  class_path: AdamW\n  init_args: {lr: 1,5}\n",
+        "mine.yaml, line 3: '5' is not the name of a section or an option",
+    ),
 }
 
 
@@ -73,6 +224,78 @@ def test_a_mistake_in_a_config_is_told_with_its_place(command: Command, kind: st
     Path("mine.yaml").write_bytes(content.encode("utf-8", "surrogateescape"))
     one_mistake(command("fit", "--config", "mine.yaml"), *parts)
     assert not Path("runs").exists()
+
+
+def test_a_folder_is_no_config(command: Command) -> None:
+    Path("mine.yaml").mkdir()
+    one_mistake(command("fit", "--config", "mine.yaml"), "mine.yaml")
+
+
+def test_the_config_that_is_wrong_is_named_wherever_it_stands_in_the_stack(command: Command) -> None:
+    Path("good.yaml").write_text("# max_epochs\n\ntrainer: {max_epochs: 3}\nmodel: {init_args: {hidden_size: 4}}\n")
+    Path("bad.yaml").write_text("\ntrainer: {max_epochs: many}\n")
+    for names in (("good", "bad"), ("bad", "good"), ("good", "bad", "good")):
+        words = [word for name in names for word in ("--config", f"{name}.yaml")]
+        one_mistake(command("fit", *words), "bad.yaml, line 2: trainer.max_epochs wants a whole number")
+
+
+def test_a_value_is_looked_for_where_it_was_decided(command: Command) -> None:
+    Path("first.yaml").write_text("model:\n  init_args:\n    hidden_size: 4\n")
+    Path("last.yaml").write_text("model: {init_args: {hidden_size: 0}}\n")
+    said = "hidden_size is 0; it must be at least 1\n"
+    stack = ("--config=first.yaml", "--config=last.yaml")
+    assert one_mistake(command("fit", *stack)) == f"rnn-lightning: last.yaml, line 1: {said}"
+    assert one_mistake(command("fit", *stack, "--model.hidden_size=0")) == f"rnn-lightning: {said}"
+    assert one_mistake(command("fit", "--model.hidden_size=3", *stack)) == f"rnn-lightning: last.yaml, line 1: {said}"
+    assert one_mistake(command("fit", "--config=first.yaml", "--model.init_args.hidden_size=0")) == (
+        f"rnn-lightning: {said}"
+    )
+
+
+def test_the_class_is_the_one_that_was_chosen_before_the_mistake(command: Command) -> None:
+    Path("mine.yaml").write_text("data:\n  init_args: {num_trian: 3}\n")
+    said = one_mistake(
+        command("fit", "--config=mine.yaml", "--data=IMDb"), "mine.yaml, line 2: SyntheticSequences has no"
+    )
+    assert "did you mean 'num_train'?" in said
+    one_mistake(
+        command("fit", "--data=IMDb", "--config=mine.yaml"), "mine.yaml, line 2: IMDb has no option 'num_trian'"
+    )
+
+
+@pytest.mark.parametrize("verb", ["validate", "test", "predict"])
+def test_a_mistake_in_a_config_of_another_verb_has_its_line_too(command: Command, verb: str, feature_run: Path) -> None:
+    Path("mine.yaml").write_text("# the data\ndata:\n  init_args:\n    num_tset: 3\n")
+    one_mistake(command(verb, "--config=mine.yaml"), "mine.yaml, line 4: SyntheticSequences has no option 'num_tset'")
+    Path("mine.yaml").write_text("data:\n  init_args: {batch_size: 0}\n")
+    one_mistake(command(verb, "--config=mine.yaml"), "mine.yaml, line 2: batch_size is 0")
+    Path("mine.yaml").write_text("trainer:\n  max_epoch: 0\n")
+    one_mistake(command(verb, "--config=mine.yaml"), "mine.yaml, line 2: trainer has no option 'max_epoch'")
+
+
+def test_a_mistake_in_the_config_of_a_run_has_its_line(command: Command, feature_run: Path) -> None:
+    path = feature_run / "config.yaml"
+    whole = path.read_text("utf-8")
+    for right, wrong, said in (
+        ("num_test:", "num_tset:", "SyntheticSequences has no option 'num_tset'; did you mean 'num_test'?"),
+        ("batch_size: 64", "batch_size: 0", "batch_size is 0; it must be at least 1"),
+        ("batch_size: 64", "batch_size: many", "data.batch_size wants a whole number, not 'many'"),
+    ):
+        line = whole[: whole.index(right)].count("\n") + 1
+        path.write_text(whole.replace(right, wrong))
+        one_mistake(command("test"), f"rnn-lightning: {path}, line {line}: {said}")
+
+
+def test_a_mistyped_run_or_checkpoint_is_told_with_the_nearest_one(command: Command, feature_run: Path) -> None:
+    best = feature_run / "checkpoints" / "best.ckpt"
+    mistyped = best.with_name("bset.ckpt")
+    for argv in (("test", "--ckpt_path", mistyped), ("fit", *SMALL, "--ckpt_path", mistyped)):
+        one_mistake(command(*argv), f"there is no checkpoint {mistyped}; did you mean '{best}'?")
+    Path("mine.yaml").write_text(f"trainer: {{max_epochs: 3}}\nckpt_path: {mistyped}\n")
+    one_mistake(command("fit", *SMALL, "--config=mine.yaml"), f"mine.yaml, line 2: there is no checkpoint {mistyped}")
+    name = f"{feature_run.parent.name}/{feature_run.name}"
+    one_mistake(command("test", "--run", f"l{name}"), f"there is no run 'l{name}' under runs/; did you mean '{name}'?")
+    one_mistake(command("test", "--run", f"{feature_run.name}0"), f"did you mean '{feature_run.name}'?")
 
 
 FLAGS = [
@@ -148,6 +371,16 @@ FLAGS = [
     ("--trainer=null", "--trainer takes no value: it has options, such as --trainer.max_epochs 3"),
     ("--model=null", "model cannot be null"),
     ("--data=null", "data cannot be null"),
+    ("--model=my_package.MyTask", "model: there is no 'my_package.MyTask'; there are LanguageModel, "),
+    ("--data=rnn_lightning.IMDB", "data: there is no 'rnn_lightning.IMDB'; did you mean 'IMDb'?"),
+    ("--optimizer=torch.nn.Linear", "optimizer: there is no 'torch.nn.Linear'; there are Adafactor, "),
+    ("--data=LanguageModel", "data: there is no 'LanguageModel'; it belongs into the section 'model'"),
+    (
+        "--trainer.callbacks=GradientProb",
+        "trainer.callbacks: there is no 'GradientProb'; did you mean 'GradientProbe'?",
+    ),
+    ("--trainer.accumulate_grad_batches=null", "trainer.accumulate_grad_batches wants a whole number, not 'null'"),
+    ("--lr_scheduler.warmup=0.3", "there is no lr_scheduler that could take warmup: name one, such as OneCycle"),
     ("--early_stopping.patience=-2", "patience is -2; it must be at least 0"),
 ]
 
