@@ -19,6 +19,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rnn_lightning.callbacks.finite import Finite, NotFiniteError
 from rnn_lightning.callbacks.habits import LastCheckpoint, ProgressBar
 from rnn_lightning.callbacks.journal import Journal, say
+from rnn_lightning.callbacks.overfit import CannotLearnError
 from rnn_lightning.callbacks.summary import Summary
 from rnn_lightning.cli import configs, runs
 from rnn_lightning.cli.app import FitCommand
@@ -109,7 +110,7 @@ def _train(command: FitCommand, trainer: Trainer, steps_before: int) -> None:
         if "`val_check_interval`" not in str(error):
             raise
         raise UserError(f"trainer: {str(error).strip()}") from error
-    except NotFiniteError as error:
+    except (NotFiniteError, CannotLearnError) as error:
         if not trainer.is_global_zero:
             # The first process says it for all. It would be killed while it does if another one failed.
             raise SystemExit(0) from error
@@ -135,12 +136,10 @@ def _train(command: FitCommand, trainer: Trainer, steps_before: int) -> None:
 
 def trainer_in(run: Path, command: FitCommand) -> Trainer:
     """The Trainer, with everything that it writes inside the run folder."""
-    logger = command.config_init.trainer.logger
     own = CSVLogger(str(runs.root()), name=run.parent.name, version=run.name)
-    further = [] if logger in (None, True) else logger if isinstance(logger, list) else [logger]
     return command.instantiate_trainer(
         default_root_dir=str(run),
-        logger=False if logger is False else [own, *further],
+        logger=False if command.config.trainer.logger is False else [own, *command.loggers(run)],
         callbacks=_callbacks(command),
         enable_checkpointing=command.config_init.checkpoint is not None,
         **_quiet(command),
@@ -183,8 +182,8 @@ def _run_folder(name: str) -> Iterator[Path]:
     mistaken = False
     try:
         yield run
-    except UserError:
-        mistaken = True
+    except UserError as error:
+        mistaken = not isinstance(error, TrainingError)
         raise
     finally:
         del os.environ[_RUN]

@@ -115,6 +115,8 @@ _NOT_FOR_THE_USER: list[tuple[str, type[Warning]]] = [
     (r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning),
     # A training that goes on in a new run folder keeps its checkpoints there, as it should.
     (r"The dirpath has changed from", UserWarning),
+    # The run folder is this run's alone, whatever another logger has put there.
+    (r"Experiment logs directory .* exists and is not empty", UserWarning),
     # It counts steps between logs, and what is logged here is logged by the epoch.
     (r"The number of training batches \(\d+\) is smaller than the logging interval", UserWarning),
 ]
