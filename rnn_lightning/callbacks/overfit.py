@@ -43,7 +43,8 @@ class OverfitOneBatch(Callback):
             raise ValueError("OverfitOneBatch wants a LightningDataModule")
         batch = next(iter(data.train_dataloader()))
         self._first = None
-        self._batch = f"one batch of {len(batch.lengths)} sequences" if isinstance(batch, Batch) else "one batch"
+        count = len(batch.lengths) if isinstance(batch, Batch) else 0
+        self._batch = f"one batch of {count} sequence{'s'[: count != 1]}" if count else "one batch"
         data.train_dataloader = lambda: _Only(batch)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -54,7 +55,7 @@ class OverfitOneBatch(Callback):
                 if group.get("weight_decay"):
                     off["weight_decay"], group["weight_decay"] = group["weight_decay"], 0.0
         if off:
-            say(f"To learn by heart without {', '.join(f'{name} {value:g}' for name, value in off.items())}")
+            say(f"Switched off, to learn by heart: {', '.join(f'{name} {value:g}' for name, value in off.items())}")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
