@@ -1,6 +1,6 @@
 """Where the time of a training goes, in one table.
 
-    profile.csv     part, seconds, share, ms_per_batch      the parts, and their total
+profile.csv     part, seconds, share, ms_per_batch      the parts, and their total
 """
 
 from __future__ import annotations

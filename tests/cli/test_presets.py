@@ -48,7 +48,9 @@ def test_a_task_with_a_schedule_and_dropout_learns_a_batch_too(command: Command,
 def test_a_model_that_cannot_learn_ends_with_exit_code_1(command: Command) -> None:
     result = command("fit", *LSTM, *_preset("overfit"), "--optimizer.lr=0", "--trainer.max_epochs=20")
     assert result.code == 1
-    said = r"rnn-lightning: one batch of 64 sequences: train_loss (0\.\d+) -> \1 in 20 steps: the model cannot even learn "
+    said = (
+        r"rnn-lightning: one batch of 64 sequences: train_loss (0\.\d+) -> \1 in 20 steps: the model cannot even learn "
+    )
     assert re.match(said, result.err)
     assert len(result.err.splitlines()) == 1
     assert {row["train_loss"] for row in epochs(only_run())} == {epochs(only_run())[0]["train_loss"]}
@@ -95,6 +97,7 @@ def test_on_a_cpu_16_bits_are_used_only_where_it_has_them(command: Command) -> N
     assert result.code == 0, result.err
     assert recorded(only_run())["trainer"]["precision"] == "16-mixed"
     assert epochs(only_run())[0]["val_loss"] == pytest.approx(0.69, abs=0.1)
+    assert "fp16" not in result.err
 
 
 LOGGERS = {
