@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -41,15 +42,14 @@ class OverfitOneBatch(Callback):
         data: Any = getattr(trainer, "datamodule", None)
         if data is None:
             raise ValueError("OverfitOneBatch wants a LightningDataModule")
-        batch = next(iter(data.train_dataloader()))
+        (batch,) = keep_batches(data, 1)
         self._first = None
         count = len(batch.lengths) if isinstance(batch, Batch) else 0
         self._batch = f"one batch of {count} sequence{'s'[: count != 1]}" if count else "one batch"
-        data.train_dataloader = lambda: _Only(batch)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Switches off what keeps a model from learning by heart."""
-        off = _without_noise(pl_module)
+        off = without_noise(pl_module)
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
                 if group.get("weight_decay"):
@@ -85,20 +85,27 @@ class OverfitOneBatch(Callback):
         say(f"{story[0].upper()}{story[1:]}: the model can learn")
 
 
-class _Only:
-    """A loader of one batch, always the same; a list would be taken for several loaders."""
+class _Again:
+    """A loader of the same batches every time; a list would be taken for several loaders."""
 
-    def __init__(self, batch: Any) -> None:
-        self._batch = batch
+    def __init__(self, batches: list[Any]) -> None:
+        self._batches = batches
 
     def __iter__(self) -> Iterator[Any]:
-        yield self._batch
+        return iter(self._batches)
 
     def __len__(self) -> int:
-        return 1
+        return len(self._batches)
 
 
-def _without_noise(model: LightningModule) -> dict[str, float]:
+def keep_batches(data: Any, count: int) -> list[Any]:
+    """Leaves only the first training batches of a LightningDataModule, the same in every epoch, and returns them."""
+    batches = list(islice(data.train_dataloader(), count))
+    data.train_dataloader = lambda: _Again(batches)
+    return batches
+
+
+def without_noise(model: LightningModule) -> dict[str, float]:
     """Switches off all that is random in training, which bears its name, and returns what it was."""
     off: dict[str, float] = {}
     for module in model.modules():

@@ -1,7 +1,4 @@
-"""Where the time of a training goes, in one table.
-
-profile.csv     part, seconds, share, ms_per_batch      the parts, and their total
-"""
+"""Where the time of a training goes, in one table: printed, and beside the run's other records in profile.csv."""
 
 from __future__ import annotations
 
@@ -95,11 +92,11 @@ class TimeProfile(Callback):
         """Starts the watch."""
         if stage != "fit":
             return
-        if not isinstance(trainer.profiler, PassThroughProfiler | Stopwatch):
+        if not isinstance(trainer.profiler, PassThroughProfiler):  # type: ignore[attr-defined]  # set, not declared
             raise ValueError("TimeProfile and trainer.profiler do the same: leave out one of them")
         self._batches, self._sequences, self._steps = 0, 0, 0
         self._watch = Stopwatch(lambda: bool(trainer.validating or trainer.sanity_checking))
-        trainer.profiler = self._watch
+        trainer.profiler = self._watch  # type: ignore[attr-defined]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Counts."""
@@ -120,7 +117,8 @@ class TimeProfile(Callback):
         if self._watch is None or self._batches == 0:
             return
         self._watch.lap()
-        seconds, self._watch, trainer.profiler = self._watch.seconds, None, PassThroughProfiler()
+        seconds, self._watch = self._watch.seconds, None
+        trainer.profiler = PassThroughProfiler()  # type: ignore[attr-defined]
         rows = table(seconds, self._batches)
         say(f"Where the time of {self._batches:,} batches went:")
         say("  part              seconds    share  ms a batch")

@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import yaml
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace, dict_to_namespace
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger
 
@@ -35,7 +35,7 @@ def wanted(config: Namespace) -> list[Namespace]:
 
 def made(parser: ArgumentParser, config: Namespace, run: Path) -> list[Logger]:
     """The loggers that a config names; {run} in their options is the run folder."""
-    section = Namespace(trainer=Namespace(logger=_in_run(wanted(config), str(run))))
+    section = dict_to_namespace({"trainer": {"logger": _in_run(wanted(config), str(run))}})
     loggers: list[Logger] = parser.instantiate_classes(section).trainer.logger
     return loggers
 
@@ -58,5 +58,5 @@ def _in_run(value: Any, run: str) -> Any:
     if isinstance(value, list):
         return [_in_run(item, run) for item in value]
     if isinstance(value, Namespace):
-        return Namespace({name: _in_run(item, run) for name, item in vars(value).items()})
+        return dict_to_namespace({name: _in_run(item, run) for name, item in vars(value).items()})
     return value

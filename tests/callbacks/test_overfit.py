@@ -69,7 +69,7 @@ def test_it_is_a_batch_of_the_training_part_as_a_training_would_take_it(tmp_path
 
 @pytest.mark.parametrize("rate", [0.0, 1e-5])
 def test_a_model_that_cannot_learn_is_told(tmp_path: Path, rate: float) -> None:
-    said = r"one batch of 8 sequences: train_loss 0\.\d+ -> 0\.\d+ in 20 steps: the model cannot even learn one batch by heart"
+    said = r"one batch of 8 sequences: train_loss 0\.\d+ -> 0\.\d+ in 20 steps: the model cannot even learn one batch"
     with pytest.raises(CannotLearnError, match=said):
         _trained(tmp_path, _with_rate(SequenceClassifier(hidden_size=4), rate), _data(), max_epochs=20)
 

@@ -75,9 +75,12 @@ def test_validation_has_all_that_happens_in_it_but_checkpoints() -> None:
     for action in ("[_EvaluationLoop].val_next", "[Strategy]S.batch_to_device", "[Callback]A.on_validation_start"):
         with watch.profile(action):
             clock.now += 1.0
-    with watch.profile("[Callback]Checkpoint.on_validation_end"), watch.profile("save_checkpoint"):
-        with watch.profile("[Callback]Other.on_save_checkpoint"):
-            clock.now += 10.0
+    with (
+        watch.profile("[Callback]Checkpoint.on_validation_end"),
+        watch.profile("save_checkpoint"),
+        watch.profile("[Callback]Other.on_save_checkpoint"),
+    ):
+        clock.now += 10.0
     watch.lap()
     assert watch.seconds["validation"] == 3.0
     assert watch.seconds["checkpoints"] == 10.0
@@ -147,7 +150,7 @@ def test_a_training_that_fails_is_told_too(tmp_path: Path) -> None:
 
 def test_a_second_profiler_is_refused(tmp_path: Path) -> None:
     trainer = silent_trainer(default_root_dir=str(tmp_path), callbacks=[TimeProfile()], profiler="simple")
-    with pytest.raises(ValueError, match="TimeProfile and trainer.profiler do the same: leave out one of them"):
+    with pytest.raises(ValueError, match=r"TimeProfile and trainer\.profiler do the same: leave out one of them"):
         trainer.fit(SequenceClassifier(hidden_size=4), datamodule=_data())
 
 
