@@ -72,8 +72,8 @@ def find_batch_size(options: list[str]) -> int:
         size *= 2
     if not speeds:
         raise UserError(f"find-batch-size begins with {_SMALLEST} sequences, and {why}")
-    say(f"  {why}")
-    say(f"Try --data.batch_size {choice(speeds)}   then find-lr again: an epoch has other steps")
+    say(f"  {why}; a larger batch may want a higher rate: then find-lr again")
+    say(f"Try --data.batch_size {choice(speeds)}")
     return 0
 
 
@@ -114,7 +114,7 @@ class Pace(Callback):
 
 
 def is_fast_enough(speeds: Mapping[int, float]) -> bool:
-    """Whether neither of the last two sizes was worth it: one alone may have met a busy moment."""
+    """Whether neither of the last two sizes was worth it; one alone may have met a busy moment."""
     *before, last, very_last = [0.0, 0.0, *speeds.values()]
     return max(last, very_last) < _WORTH_IT * max(before, default=0.0)
 

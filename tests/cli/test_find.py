@@ -22,7 +22,7 @@ SOON = SMALL[:-1]
 
 
 def _suggested(out: str) -> float:
-    found = re.fullmatch(r"Try --(?:optimizer\.lr|data\.batch_size) ([\d.e+-]+)(?:   .*)?", out.splitlines()[-1])
+    found = re.fullmatch(r"Try --(?:optimizer\.lr|data\.batch_size) ([\d.e+-]+)", out.splitlines()[-1])
     assert found is not None, out
     return float(found[1])
 
