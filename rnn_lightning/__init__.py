@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnn_lightning.batch import Batch, Facts
     from rnn_lightning.callbacks.gradients import GradientProbe
+    from rnn_lightning.callbacks.overfit import OverfitOneBatch
+    from rnn_lightning.callbacks.profile import TimeProfile
     from rnn_lightning.data.adding import AddingProblem
     from rnn_lightning.data.base import SequenceData, Sequences
     from rnn_lightning.data.copy_memory import CopyMemory
@@ -41,6 +43,7 @@ _MODULES = {
     "IMDb": "data.imdb",
     "LanguageModel": "tasks.language_model",
     "NextWord": "data.next_word",
+    "OverfitOneBatch": "callbacks.overfit",
     "Parity": "data.parity",
     "RecurrentLayer": "layers",
     "RecurrentStack": "layers",
@@ -53,6 +56,7 @@ _MODULES = {
     "SyntheticSequences": "data.synthetic",
     "TemporalOrder": "data.temporal_order",
     "TextEncoder": "text",
+    "TimeProfile": "callbacks.profile",
     "check_layer": "testing",
     "load": "tasks.loading",
 }
@@ -67,6 +71,7 @@ __all__ = [
     "IMDb",
     "LanguageModel",
     "NextWord",
+    "OverfitOneBatch",
     "Parity",
     "RecurrentLayer",
     "RecurrentStack",
@@ -79,6 +84,7 @@ __all__ = [
     "SyntheticSequences",
     "TemporalOrder",
     "TextEncoder",
+    "TimeProfile",
     "check_layer",
     "load",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ def _read(name: str) -> dict[str, Any]:
 TASKS = [name for name in configs.shipped() if name != "base.yaml" and "data" in _read(name)]
 ARCHITECTURES = [name for name in configs.shipped() if name not in ("base.yaml", *TASKS) and "/" not in name]
 """Those in folders, presets/ for one, are neither."""
+
+LOGGERS = {f"presets/{name}.yaml": name for name in ("tensorboard", "wandb", "mlflow")}
+"""Presets that need a package, and its name."""
 
 KINDS = [f"{name}.yaml" for name in ("adding", "copy_memory", "digits", "parity", "selective_copy", "temporal_order")]
 """Tasks for any architecture, in one direction or both."""
@@ -106,19 +111,24 @@ def test_the_base_lies_under_everything() -> None:
 
 @pytest.mark.parametrize("name", configs.shipped())
 def test_a_config_is_understood_by_the_command(name: str, workplace: Path) -> None:
+    if name in LOGGERS and find_spec(LOGGERS[name]) is None:
+        pytest.skip(f"{LOGGERS[name]} is not installed")
     words = ["--config", str(configs.base()), "--config", str(configs.resolve(name))]
     command = FitCommand("fit", words)
     given = _read(name)
     for section in ("model", "data", "optimizer", "lr_scheduler"):
         if isinstance(given.get(section), str):  # a class as it comes
             assert command.config[section].class_path.rpartition(".")[2] == given.pop(section)
+        if section in given and given[section] is None:
+            assert command.config[section] is None
+            given.pop(section)
         for option, value in (given.get(section, {}).get("init_args") or {}).items():
             parsed = command.config[section].init_args[option]
             assert (list(parsed) if isinstance(parsed, tuple) else parsed) == value, option
     for option, value in given.get("trainer", {}).items():
-        if option == "callbacks+":
-            names = [callback.class_path.rpartition(".")[2] for callback in command.config.trainer.callbacks]
-            assert names == [callback["class_path"] for callback in value]
+        if option.endswith("+"):
+            added = command.config.trainer[option.removesuffix("+")]
+            assert [thing.class_path.rpartition(".")[2] for thing in added] == [thing["class_path"] for thing in value]
         else:
             assert command.config.trainer[option] == value
     assert list(workplace.iterdir()) == []
@@ -146,4 +156,38 @@ PRESETS = [name for name in configs.shipped() if name.startswith("presets/")]
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_says_nothing_of_model_or_data_and_adds_to_what_others_say(name: str) -> None:
     assert not {"model", "data"} & set(_read(name))
-    assert "callbacks" not in _read(name).get("trainer", {})
+    assert not {"callbacks", "logger"} & set(_read(name).get("trainer", {}))
+
+
+def _parsed(*names: str) -> dict[str, Any]:
+    words = [word for name in names for word in ("--config", name)]
+    command = FitCommand("fit", ["--config", str(configs.base()), *configs.expand(words)])
+    content: dict[str, Any] = command.config.as_dict()
+    return {section: value for section, value in content.items() if section != "config"}
+
+
+@pytest.mark.parametrize("preset", [name for name in PRESETS if name not in LOGGERS])
+def test_a_preset_lies_over_architecture_and_task_in_any_order(preset: str, workplace: Path) -> None:
+    words = [f"--config={name}" for name in ("gru.yaml", "adding.yaml", preset)]
+    assert {configs.expand(list(order))[-1] for order in permutations(words)} == {configs.expand(words)[-1]}
+    config = _parsed("gru.yaml", "adding.yaml", preset)
+    assert _parsed(preset, "adding.yaml", "gru.yaml") == config
+    for option, value in _read(preset).get("trainer", {}).items():
+        if not option.endswith("+"):
+            assert config["trainer"][option] == value
+    assert config["model"]["init_args"]["cell"] == "gru"
+
+
+def test_presets_that_watch_are_there_together(workplace: Path) -> None:
+    names = ("presets/gradients.yaml", "presets/profile.yaml", "presets/limit.yaml")
+    for order in (names, names[::-1]):
+        trainer = _parsed("lstm.yaml", *order)["trainer"]
+        watching = {callback["class_path"].rpartition(".")[2] for callback in trainer["callbacks"]}
+        assert watching == {"GradientProbe", "TimeProfile"}
+        assert (trainer["max_epochs"], trainer["limit_train_batches"]) == (2, 4)
+
+
+def test_an_option_behind_a_preset_holds_against_it_wherever_a_task_is_named(workplace: Path) -> None:
+    words = ["--config=presets/limit.yaml", "--trainer.max_epochs=7", "--config=adding.yaml", "--config", "gru.yaml"]
+    expanded = configs.expand(words)
+    assert [Path(word.partition("=")[2]).name for word in expanded] == ["adding.yaml", "gru.yaml", "limit.yaml", "7"]

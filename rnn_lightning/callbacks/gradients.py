@@ -9,9 +9,6 @@ B sequences, T steps, H hidden features, G gates. In files beside the run's othe
 
 from __future__ import annotations
 
-import csv
-import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +22,7 @@ from torch import Tensor, nn
 from rnn_lightning.batch import Batch
 from rnn_lightning.callbacks.journal import say
 from rnn_lightning.callbacks.records import rows_before
+from rnn_lightning.callbacks.tables import folder_of, write_table
 from rnn_lightning.layers import Bidirectional, Projected, RecurrentLayer, RecurrentStack, State
 from rnn_lightning.layers.base import loop
 from rnn_lightning.layers.dropout import recurrent_matrices
@@ -78,8 +76,7 @@ class GradientProbe(Callback):
         if not hasattr(pl_module, "end_losses"):
             name = type(pl_module).__name__
             raise ValueError(f"GradientProbe wants a task that says its losses at the end, end_losses; {name} does not")
-        folder = trainer.log_dir  # asks all processes
-        self._folder = None if folder is None or trainer.fast_dev_run else Path(folder)  # type: ignore[attr-defined]
+        self._folder = folder_of(trainer)
         self._batch, self._recorded, self._norm_before = None, None, None
         self._rows = {name: [] for name in _TABLES}
         left_out = {type(layer).__name__ for layer in recurrent_layers(pl_module).values() if not layer.state_names}
@@ -143,15 +140,9 @@ class GradientProbe(Callback):
             self._rows["spectral_radii.csv"] += ((step, *place, block, radius) for block, radius in enumerate(radii))
 
     def _write(self) -> None:
-        """Each file as a whole, so that none is ever half there."""
         for name, rows in self._rows.items():
             if rows and self._folder is not None:
-                text = io.StringIO()
-                csv.writer(text, lineterminator="\n").writerows([_TABLES[name], *rows])
-                self._folder.mkdir(parents=True, exist_ok=True)
-                unfinished = self._folder / f"{name}.unfinished"
-                unfinished.write_text(text.getvalue(), "utf-8")
-                os.replace(unfinished, self._folder / name)
+                write_table(self._folder / name, _TABLES[name], rows)
 
 
 def recurrent_layers(model: nn.Module) -> dict[Place, RecurrentLayer]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from types import MethodType
 from typing import Any
 
@@ -12,11 +13,13 @@ import lightning.pytorch as pl
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, LRSchedulerTypeTuple, instantiate_class
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import MixedPrecision
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
 from rnn_lightning import registry
+from rnn_lightning.cli import loggers
 from rnn_lightning.cli.errors import UserError
 from rnn_lightning.cli.explain import ComplaintError, check_values, explain
 from rnn_lightning.cli.help import page
@@ -98,12 +101,19 @@ class Command(LightningCLI):
         )
 
     def instantiate_classes(self) -> None:
-        """Makes model and data. The Trainer waits for its run folder, so the verb asks for it."""
+        """Makes model and data. The Trainer and its loggers wait for their run folder, so the verb asks for them."""
+        config = self.config.clone()
+        if loggers.wanted(config):
+            config.trainer.logger = False
         with self.placed():
-            self.config_init = self.parser.instantiate_classes(self.config)
+            self.config_init = self.parser.instantiate_classes(config)
         self.datamodule = self.config_init.get("data")
         self.model = self.config_init.get("model")
         self._add_configure_optimizers_method_to_model(None)
+
+    def loggers(self, run: Path) -> list[Logger]:
+        """The loggers of the command line, for a run in this folder."""
+        return loggers.made(self.parser, self.config, run)
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """The Trainer, with these arguments over those of the command line.
@@ -168,6 +178,9 @@ class Command(LightningCLI):
 
 class FitCommand(Command):
     """All that training needs."""
+
+    def __init__(self, verb: str, options: list[str], **kwargs: Any) -> None:
+        super().__init__(verb, options, **{"save_config_callback": loggers.KeptConfig, **kwargs})
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds what is on by default and can be switched off with null: checkpoints and early stopping."""

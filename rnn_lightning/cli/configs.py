@@ -156,11 +156,13 @@ def origin(config: str) -> Path:
 def expand(options: list[str]) -> list[str]:
     """The options of a command line with each config's name replaced by its path.
 
+    A preset lies over architecture and task, in whatever order they are named: those behind it are put before it.
+
     Raises:
         UserError: a config does not exist.
     """
     expanded: list[str] = []
-    words = list(options)
+    words, preset = list(options), None
     while words:
         word = words.pop(0)
         flag, equals, name = word.partition("=")
@@ -171,6 +173,12 @@ def expand(options: list[str]) -> list[str]:
             raise UserError("--config wants the name of a config, such as lstm.yaml")
         path = resolve(name if equals else words.pop(0))
         read(path)
+        if path.parent == folder() / "presets":
+            preset = len(expanded) if preset is None else preset
+        elif preset is not None:
+            expanded.insert(preset, f"--config={path}")
+            preset += 1
+            continue
         expanded.append(f"--config={path}")
     return expanded
 

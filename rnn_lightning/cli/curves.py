@@ -1,4 +1,4 @@
-"""What `report` and `compare` draw: from the files of runs to figures. Each picture is one function."""
+"""What `report`, `compare` and `find-lr` draw: from the files of runs to figures. Each picture is one function."""
 
 from __future__ import annotations
 
@@ -176,6 +176,23 @@ def _colours(count: int) -> list[Any]:
     if count <= len(_COLOURS):
         return list(_COLOURS[:count])
     return [colormaps["viridis"](index / (count - 1)) for index in range(count)]
+
+
+def learning_rates(rates: list[float], losses: list[float], smooth: list[float], suggested: float) -> Figure:
+    """The loss at each learning rate of a search, as it was and smoothed, with the rate that is suggested."""
+    figure = Figure((7, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.semilogx(rates, losses, ".", color=_COLOURS[5], ms=4, label="a batch")
+    axes.semilogx(rates, smooth, color=_COLOURS[0], lw=1.8, label="smoothed")
+    axes.axvline(suggested, color=_COLOURS[1], lw=1.8, label=f"suggested: {suggested:.2g}")
+    # One batch at the end may be far above all others.
+    low, high = min(losses), max(smooth)
+    axes.set_ylim(low - 0.05 * (high - low), high + 0.25 * (high - low))
+    _dress(axes, "learning rate")
+    axes.set_ylabel("train_loss", color=_INK)
+    axes.set_title("A learning rate to begin with", loc="left", color=_INK)
+    axes.legend(frameon=False, labelcolor=_INK)
+    return figure
 
 
 def _dress(axes: Axes, x: str) -> None:

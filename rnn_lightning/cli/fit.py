@@ -18,6 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rnn_lightning.callbacks.finite import Finite, NotFiniteError
 from rnn_lightning.callbacks.habits import LastCheckpoint, ProgressBar
 from rnn_lightning.callbacks.journal import Journal, say
+from rnn_lightning.callbacks.overfit import CannotLearnError
 from rnn_lightning.callbacks.records import Metrics
 from rnn_lightning.callbacks.summary import Summary
 from rnn_lightning.cli import configs, resume, runs
@@ -197,7 +198,7 @@ def _train(command: FitCommand, trainer: Trainer, start: Path | None, steps_befo
         if "`val_check_interval`" not in str(error):
             raise
         raise UserError(f"trainer: {str(error).strip()}") from error
-    except NotFiniteError as error:
+    except (NotFiniteError, CannotLearnError) as error:
         if not trainer.is_global_zero:
             # The first process says it for all. It would be killed while it does if another one failed.
             raise SystemExit(0) from error
@@ -229,11 +230,9 @@ def trainer_in(run: Path, command: FitCommand, records: resume.Records | None = 
         command: the training.
         records: those of the run, where the training goes on with it.
     """
-    logger = command.config_init.trainer.logger
-    further = [] if logger in (None, True) else logger if isinstance(logger, list) else [logger]
     return command.instantiate_trainer(
         default_root_dir=str(run),
-        logger=False if logger is False else [Metrics(run), *further],
+        logger=False if command.config.trainer.logger is False else [Metrics(run), *command.loggers(run)],
         callbacks=_callbacks(command, records),
         enable_checkpointing=command.config_init.checkpoint is not None,
         **_quiet(command),
@@ -278,8 +277,8 @@ def _run_folder(name: str) -> Iterator[Path]:
     try:
         with _at_work(run):
             yield run
-    except UserError:
-        mistaken = True
+    except UserError as error:
+        mistaken = not isinstance(error, TrainingError)
         raise
     finally:
         nothing = not (run / "checkpoints").is_dir() and (mistaken or not (run / "metrics.csv").is_file())

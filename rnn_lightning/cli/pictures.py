@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def has_matplotlib() -> bool:
+    """Whether pictures can be drawn."""
+    try:
+        import matplotlib  # noqa: F401  # only whether it is there
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
 def need_matplotlib(what: str) -> None:
     """Looks whether pictures can be drawn.
 
@@ -22,10 +31,8 @@ def need_matplotlib(what: str) -> None:
     Raises:
         UserError: they cannot.
     """
-    try:
-        import matplotlib  # noqa: F401  # only whether it is there
-    except ModuleNotFoundError as error:
-        raise UserError(f"{what} with matplotlib: pip install 'rnn-lightning[plot]'") from error
+    if not has_matplotlib():
+        raise UserError(f"{what} with matplotlib: pip install 'rnn-lightning[plot]'")
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -54,6 +54,8 @@ def fitting_precision(asked: Any, accelerator: Any) -> Any:
     if asked is None and on_gpu and torch.cuda.is_bf16_supported(including_emulation=False):
         return "bf16-mixed"
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
+    if asked == "16-mixed" and on_cpu:
+        asked = "bf16-mixed"  # the one kind of 16 bits that CPUs compute with
     if str(asked).startswith("bf16") and on_cpu and not _cpu_has_bf16():
         _log.info("This CPU has no instructions for bf16 and would emulate it, several times slower: 32 bits are taken")
         return "32-true"
@@ -117,6 +119,8 @@ _NOT_FOR_THE_USER: list[tuple[str, type[Warning]]] = [
     (r"The dirpath has changed from", UserWarning),
     # A training that goes on in its own folder keeps its checkpoints beside those that are there.
     (r"Checkpoint directory .* exists and is not empty", UserWarning),
+    # The run folder is this run's alone, whatever another logger has put there.
+    (r"Experiment logs directory .* exists and is not empty", UserWarning),
     # It counts steps between logs, and what is logged here is logged by the epoch.
     (r"The number of training batches \(\d+\) is smaller than the logging interval", UserWarning),
 ]

@@ -54,7 +54,8 @@ def _score(verb: str, options: list[str]) -> int:
     if not words.has("--json"):
         say(f"{'Testing' if verb == 'test' else 'Validating'} {chosen.in_words}")
     shown = sys.stdout.isatty() and not words.has("--json")
-    trainer = command.instantiate_trainer(enable_progress_bar=shown, enable_model_summary=False)
+    loggers = command.loggers(chosen.run or Path())
+    trainer = command.instantiate_trainer(logger=loggers, enable_progress_bar=shown, enable_model_summary=False)
     found = getattr(trainer, verb)(chosen.model, datamodule=command.datamodule, verbose=False)
     if not found:
         raise UserError(f"nothing was scored: the options of the Trainer leave no batch to {verb}")

@@ -56,6 +56,8 @@ _JSON = Option("--json", "", "print one JSON object instead of words")
 _FROM_A_RUN = ("data", "trainer", "seed_everything")
 _TRAINED = "the model comes from the checkpoint, as it was trained"
 _TRAINING = ("model", "data", "optimizer", "lr_scheduler", "trainer", "checkpoint", "early_stopping", "seed_everything")
+_TRIED = ("model", "data", "optimizer", "lr_scheduler", "trainer", "seed_everything")
+_TRIAL = "it only tries something out, and keeps nothing"
 
 VERBS: dict[str, Verb] = {
     "fit": Verb(
@@ -164,6 +166,23 @@ VERBS: dict[str, Verb] = {
             "compare --rows rnn.yaml lstm.yaml --columns adding.yaml parity.yaml --model.hidden_size 64",
             'compare --columns imdb.yaml --rows lstm.yaml "two layers: lstm.yaml --model.num_layers 2"',
         ),
+    ),
+    "find-lr": Verb(
+        "look for a learning rate, in a short training in which it rises",
+        "rnn_lightning.cli.find_lr:find_lr",
+        "[--config NAME ...] [--output FILE] [options]",
+        (Option("--output", "FILE", "file for the picture; lr_find.png by default"),),
+        _TRIED,
+        _TRIAL,
+        ("find-lr --config lstm.yaml --config imdb.yaml",),
+    ),
+    "find-batch-size": Verb(
+        "measure how fast a training is with each batch size",
+        "rnn_lightning.cli.find_batch_size:find_batch_size",
+        "[--config NAME ...] [options]",
+        sections=_TRIED,
+        why_not=_TRIAL,
+        examples=("find-batch-size --config lstm.yaml --config imdb.yaml",),
     ),
     "report": Verb(
         "draw what runs recorded: learning curves, gradients",

@@ -13,7 +13,7 @@ from rnn_lightning import load
 from tests.cli.helpers import epochs, files, measured, one_mistake, only_run
 from tests.conftest import SMALL, Command
 
-TWO_PROCESSES = ("--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp")
+TWO_PROCESSES = ("--config=presets/ddp.yaml", "--trainer.accelerator=cpu", "--trainer.devices=2")
 
 
 def test_train_test_and_predict_from_an_empty_folder(installed: Command) -> None:

@@ -137,6 +137,8 @@ def test_mixed_precision_trains_with_clipping(command: Command) -> None:
         ("bf16-true", "cpu", True, False, "32-true"),
         ("bf16-mixed", "gpu", True, False, "bf16-mixed"),
         ("16-mixed", "gpu", True, False, "16-mixed"),
+        ("16-mixed", "cpu", True, True, "bf16-mixed"),
+        ("16-mixed", "auto", False, False, "32-true"),
     ],
 )
 def test_sixteen_bits_are_taken_where_the_hardware_is_made_for_them(
