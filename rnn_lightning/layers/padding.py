@@ -49,7 +49,7 @@ def zero_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     if lengths is None:
         return x
     valid = valid_steps(lengths, x.size(1)).unsqueeze(-1)
-    if torch.compiler.is_compiling() or not x.is_floating_point():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or not x.is_floating_point():
         return torch.where(valid, x, 0.0)
     zeroed: Tensor = _Kept.apply(x, valid)  # type: ignore[no-untyped-call]  # undeclared
     return zeroed
