@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rnn_lightning.callbacks.journal import say
 from rnn_lightning.cli.chosen import Chosen, choose
 from rnn_lightning.cli.errors import ExportError, UserError
-from rnn_lightning.cli.words import taken
+from rnn_lightning.cli.words import refuse_names, taken
 
 if TYPE_CHECKING:
     from rnn_lightning.export.files import Export
@@ -30,8 +30,7 @@ def export(options: list[str]) -> int:
         The exit code.
     """
     words = taken("export", options)
-    if words.names:
-        raise UserError(f"export takes options alone, not '{words.names[0]}'; a run is named by --run")
+    refuse_names("export", words)
     _need_onnx()
     from rnn_lightning.export.files import exported
     from rnn_lightning.export.networks import exportable
@@ -54,8 +53,8 @@ def export(options: list[str]) -> int:
 
 def _need_onnx() -> None:
     try:
-        import onnx
-        import onnxruntime  # noqa: F401  # only whether they are there
+        import onnx  # noqa: F401  # only whether they are there
+        import onnxruntime  # noqa: F401
     except ModuleNotFoundError as error:
         raise UserError("export wants onnx and onnxruntime: pip install 'rnn-lightning[export]'") from error
 

@@ -21,8 +21,8 @@ from tokenizers import Tokenizer
 
 FOLDER = Path(__file__).parent
 ABOUT = json.loads((FOLDER / "model.json").read_text("utf-8"))
-ENCODER = Tokenizer.from_file(str(FOLDER / "encoder.json")) if ABOUT["reads_text"] else None
-SESSION = onnxruntime.InferenceSession(FOLDER / "model.onnx")
+ENCODER: Any = Tokenizer.from_file(str(FOLDER / "encoder.json")) if ABOUT["reads_text"] else None
+SESSION: Any = onnxruntime.InferenceSession(FOLDER / "model.onnx")
 
 
 def read(word: str) -> tuple[Any, list[str]]:

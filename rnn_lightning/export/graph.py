@@ -5,12 +5,13 @@ It is the one that traces (`dynamo=False`), since the newer one keeps the number
 
 from __future__ import annotations
 
-import io
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import onnx
@@ -64,9 +65,9 @@ def to_onnx(
     """
     ports = [*inputs, *outputs]
     free = {port.name: {d: size for d, size in enumerate(port.shape) if isinstance(size, str)} for port in ports}
-    file = io.BytesIO()
     module.eval()  # the exporter gives every part of it back the mode of the whole
-    with _quietly(), _mute(), _split_as_one_operator(), torch.no_grad():
+    with tempfile.TemporaryDirectory() as folder, _quietly(), _mute(), _split_as_one_operator(), torch.no_grad():
+        file = Path(folder) / "model.onnx"
         try:
             torch.onnx.export(
                 module,
@@ -80,11 +81,18 @@ def to_onnx(
             )
         except torch.onnx.errors.OnnxExporterError as error:
             raise ValueError(f"{what} cannot be written as ONNX: {_first_line(error)}") from error
-    model = onnx.load_from_string(file.getvalue())
-    for value, port in zip(model.graph.output, outputs, strict=True):
-        kind = value.type.tensor_type.elem_type
-        value.CopyFrom(onnx.helper.make_tensor_value_info(port.name, kind, port.shape))
+        model = onnx.load(file)
+    kinds = [value.type.tensor_type.elem_type for value in model.graph.output]
+    del model.graph.output[:]
+    for port, kind in zip(outputs, kinds, strict=True):
+        model.graph.output.append(onnx.helper.make_tensor_value_info(port.name, kind, port.shape))
     return model
+
+
+def content(model: onnx.ModelProto) -> bytes:
+    """What a file of the model holds."""
+    found: bytes = model.SerializeToString()  # type: ignore[no-untyped-call]  # onnx does not declare it
+    return found
 
 
 def _first_line(error: BaseException) -> str:

@@ -32,11 +32,10 @@ def unroll_layers(module: nn.Module) -> list[RecurrentLayer]:
         for name, layer in parent.named_children():
             if not isinstance(layer, RecurrentLayer) or isinstance(layer, Projected | Transformer):
                 continue
-            form = _as_operator(layer)
-            if form is None:
-                form = _InScan(layer, len(stepwise))
+            operator = _as_operator(layer)
+            setattr(parent, name, operator or _InScan(layer, len(stepwise)))
+            if operator is None:
                 stepwise.append(layer)
-            setattr(parent, name, form)
     return stepwise
 
 
@@ -69,7 +68,7 @@ class _Unrolled(nn.Module):
         return zero_padding(output, lengths), state
 
     def all_steps(self, x: Tensor, lengths: Tensor, state: State) -> Tensor:
-        """x (T, B, D) to the outputs (T, B, H)."""
+        """From x (T, B, D) to the outputs (T, B, H)."""
         raise NotImplementedError
 
 
@@ -82,8 +81,9 @@ class _InScan(_Unrolled):
 
     def all_steps(self, x: Tensor, lengths: Tensor, state: State) -> Tensor:
         valid = valid_steps(lengths, x.size(0)).transpose(0, 1)
-        found: Tensor = _Scan.apply(self.index, self.layer.hidden_size, x, valid, *state)
-        return found
+        arguments = (self.index, self.layer.hidden_size, x, valid, *state)
+        output: Tensor = _Scan.apply(*arguments)  # type: ignore[no-untyped-call]  # torch does not declare it
+        return output
 
 
 class _Scan(torch.autograd.Function):
@@ -152,7 +152,8 @@ class _Operator(_Unrolled):
     def all_steps(self, x: Tensor, lengths: Tensor, state: State) -> Tensor:
         weights = (self.input, self.hidden, self.bias)
         initial = (tensor.unsqueeze(0) for tensor in state)
-        output: Tensor = _Kernel.apply(self.operator, self.attributes, x, *weights, lengths.int(), *initial)
+        arguments = (self.operator, self.attributes, x, *weights, lengths.int(), *initial)
+        output: Tensor = _Kernel.apply(*arguments)  # type: ignore[no-untyped-call]  # torch does not declare it
         return output.squeeze(1)
 
 

@@ -91,9 +91,9 @@ class LSTM(RecurrentLayer):
         """One step from p_t, W x_t + b (B, 4H)."""
         h, c = state
         a = (p_t + functional.linear(h, self.weight_hidden)).to(c.dtype)
-        i_f, g, o = a.split(self._blocks, 1)
+        i_f, g, o = a.split_with_sizes(self._blocks, 1)
         if self.weight_peephole is not None:
-            p_i_f, p_o = self.weight_peephole.split((self._blocks[0], self.hidden_size))
+            p_i_f, p_o = self.weight_peephole.split_with_sizes((self._blocks[0], self.hidden_size))
             i_f = i_f + p_i_f * c.repeat(1, 1 if self.coupled else 2)
         *i, f = torch.sigmoid(i_f).chunk(1 if self.coupled else 2, 1)
         c = f * c + (1 - f if self.coupled else i[0]) * torch.tanh(g)
