@@ -61,6 +61,8 @@ def in_words(output: Any, tokens: list[str]) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        sys.exit(__doc__)
     for word in sys.argv[1:]:
         sequence, tokens = read(word)
         print(f"{in_words(run(sequence), tokens)}  {'after  ' * (ABOUT['output'] == 'log_probabilities')}{word}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import onnx
 import torch
 from onnxruntime.quantization import quantize_dynamic
@@ -72,13 +73,13 @@ def exported(model: Exportable, int8: bool = False) -> Export:
         torch.manual_seed(0)  # what is tried is always the same
         graph = whole_graph(model)
         files[WHOLE] = content(graph)
-        trials[WHOLE] = _held(WHOLE, whole_trial(model, files[WHOLE]))
+        trials[WHOLE] = _held(WHOLE, whole_trial, model, files)
         if no_steps is None:
             files[STEP] = content(step_graph(model))
-            trials[STEP] = _held(STEP, steps_trial(model, files[STEP]))
+            trials[STEP] = _held(STEP, steps_trial, model, files)
         if int8:
             files[INT8] = _in_8_bits(graph)
-            trials[INT8] = whole_trial(model, files[INT8])
+            trials[INT8] = _held(INT8, whole_trial, model, files, np.inf)
     if model.encoder is not None:
         files[ENCODER] = model.encoder.tokenizer_json().encode()
     files[ABOUT] = (json.dumps(_about(model, no_steps is None), ensure_ascii=False, indent=2) + "\n").encode()
@@ -86,9 +87,19 @@ def exported(model: Exportable, int8: bool = False) -> Export:
     return Export(files, trials, no_steps)
 
 
-def _held(name: str, trial: Trial) -> Trial:
-    if trial.difference > TOLERANCE:
-        raise FailedError(f"{name} differs from the model by {trial.difference:.1g}, where {TOLERANCE:g} is allowed")
+def _held(
+    name: str,
+    tried: Callable[[Exportable, bytes], Trial],
+    model: Exportable,
+    files: dict[str, bytes],
+    tolerance: float = TOLERANCE,
+) -> Trial:
+    try:
+        trial = tried(model, files[name])
+    except FailedError as error:
+        raise FailedError(f"{name} cannot be run: {error}") from error
+    if trial.difference > tolerance:
+        raise FailedError(f"{name} differs from the model by {trial.difference:.1g}, where {tolerance:g} is allowed")
     return trial
 
 

@@ -6,6 +6,7 @@ B sequences, T steps, D input features, C classes, V token ids.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import NamedTuple, cast
 
 import onnx
@@ -72,8 +73,7 @@ def why_no_steps(model: Exportable) -> str | None:
 def initial_state(model: Exportable) -> list[StateTensor]:
     """The state of a model in one direction, layer after layer."""
     found = []
-    for number, module in enumerate(model.recurrent.layers):
-        layer = cast(RecurrentLayer, module)
+    for number, layer in enumerate(_layers(model)):
         for index, tensor in enumerate(layer.initial_state(torch.zeros(1, layer.input_size))):
             name = layer.state_names[index] if index < len(layer.state_names) else index
             found.append(StateTensor(f"state_{number}_{name}", tensor.detach()))
@@ -119,6 +119,7 @@ class OneStep(nn.Module):
     def __init__(self, model: Exportable) -> None:
         super().__init__()
         self.model = model
+        self.sizes = [len(layer.initial_state(torch.zeros(1, layer.input_size))) for layer in _layers(model)]
 
     def forward(self, inputs: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """Inputs (B,) or (B, D) and the tensors of all layers' states."""
@@ -130,8 +131,7 @@ class OneStep(nn.Module):
 
     def _by_layer(self, state: tuple[Tensor, ...]) -> tuple[State, ...]:
         tensors = iter(state)
-        sizes = (layer.num_states for layer in cast(list[RecurrentLayer], self.model.recurrent.layers))
-        return tuple(tuple(next(tensors) for _ in range(size)) for size in sizes)
+        return tuple(tuple(next(tensors) for _ in range(size)) for size in self.sizes)
 
 
 def whole_graph(model: Exportable) -> onnx.ModelProto:
@@ -176,6 +176,11 @@ def example(model: Exportable, *sizes: int) -> Tensor:
     if size is None:
         return torch.randint(1, model.hparams["vocab_size"], sizes)
     return torch.randn(*sizes, size)
+
+
+def _layers(model: Exportable) -> Iterable[RecurrentLayer]:
+    """The layers of a model in one direction."""
+    return cast(Iterable[RecurrentLayer], model.recurrent.layers)
 
 
 def _answer(model: Exportable, logits: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class Trial(NamedTuple):
 
 
 class FailedError(Exception):
-    """ONNX Runtime cannot run it, in its own words."""
+    """A file cannot be run, or says something else than the model."""
 
 
 def whole_trial(model: Exportable, graph: bytes) -> Trial:
@@ -100,14 +100,14 @@ def _session(graph: bytes) -> Any:
     try:
         return onnxruntime.InferenceSession(graph, options)
     except Exception as error:
-        raise FailedError(str(error)) from error
+        raise FailedError(str(error).strip().split("\n", 1)[0]) from error
 
 
 def _run(session: Any, inputs: dict[str, Array]) -> list[Array]:
     try:
         found: list[Array] = session.run(None, inputs)
     except Exception as error:  # its errors have no class in common
-        raise FailedError(str(error)) from error
+        raise FailedError(str(error).strip().split("\n", 1)[0]) from error
     return found
 
 

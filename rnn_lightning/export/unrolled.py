@@ -26,17 +26,19 @@ def unroll_layers(module: nn.Module) -> list[RecurrentLayer]:
         The layers whose steps `fill_in` is to put into the graph.
     """
     stepwise: list[RecurrentLayer] = []
-    for parent in list(module.modules()):
-        if isinstance(parent, RecurrentLayer) and not isinstance(parent, Projected):
-            continue
-        for name, layer in parent.named_children():
-            if not isinstance(layer, RecurrentLayer) or isinstance(layer, Projected | Transformer):
-                continue
-            operator = _as_operator(layer)
-            setattr(parent, name, operator or _InScan(layer, len(stepwise)))
-            if operator is None:
-                stepwise.append(layer)
+    _unroll(module, stepwise)
     return stepwise
+
+
+def _unroll(parent: nn.Module, stepwise: list[RecurrentLayer]) -> None:
+    for name, module in parent.named_children():
+        if isinstance(module, Projected) or not isinstance(module, RecurrentLayer):
+            _unroll(module, stepwise)
+        elif operator := _as_operator(module):
+            setattr(parent, name, operator)
+        elif not isinstance(module, Transformer):
+            setattr(parent, name, _InScan(module, len(stepwise)))
+            stepwise.append(module)
 
 
 def fill_in(model: onnx.ModelProto, stepwise: list[RecurrentLayer]) -> None:

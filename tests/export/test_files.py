@@ -15,6 +15,7 @@ from rnn_lightning import Facts, LanguageModel, RecurrentLayer, SequenceClassifi
 from rnn_lightning.batch import UNKNOWN
 from rnn_lightning.export.files import exported
 from rnn_lightning.export.trial import FailedError
+from rnn_lightning.layers import GRU
 from tests.tasks.helpers import ENCODER, FIVE, feature_model, language_model, tagger, text_model
 
 LENGTHS = [5, 0, 1, 13, 2]
@@ -231,14 +232,47 @@ class Unknown(Learnt):
         return torch.special.bessel_j0(output), state
 
 
+class Growing(Learnt):
+    """One whose state has another shape after each step."""
+
+    def initial_state(self, x: Tensor) -> tuple[Tensor, ...]:
+        return (x.new_zeros(x.size(0), 1),)
+
+    def step(self, x_t: Tensor, state: tuple[Tensor, ...] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        (before,) = self.initial_state(x_t) if state is None else state
+        return self.weight(x_t) + before.sum(1, keepdim=True), (torch.cat((before, x_t[:, :1]), 1),)
+
+    def _given_or_initial(self, x: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
+        return self.initial_state(x) if state is None else state
+
+
+class Nested(RecurrentLayer):
+    """One that is made of others, and has two tensors of state."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.inner = torch.nn.Sequential(GRU(input_size, hidden_size), GRU(hidden_size, hidden_size))
+
+    def initial_state(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(x.new_full((x.size(0), self.hidden_size), value) for value in (0.25, 0.5))
+
+    def step(self, x_t: Tensor, state: tuple[Tensor, ...] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        after = []
+        for layer, before in zip(self.inner, self.begin(x_t, state), strict=True):
+            x_t, (new,) = layer.step(x_t, (before,))
+            after.append(new)
+        return x_t, tuple(after)
+
+
 def _of(layer: type[RecurrentLayer]) -> SequenceClassifier:
     model = feature_model(FIVE, hidden_size=3)
     model.recurrent.layers[0] = layer(3, 3)
     return _random(model)
 
 
-def test_a_cell_of_ones_own_needs_nothing_but_its_step() -> None:
-    model = _of(Learnt)
+@pytest.mark.parametrize("layer", [Learnt, Nested])
+def test_a_cell_of_ones_own_needs_nothing_but_its_step(layer: type[RecurrentLayer]) -> None:
+    model = _of(layer)
     inputs, lengths = _batch(model)
     files = exported(model).files
     _assert_close(_run(files["model.onnx"], inputs, lengths), _probabilities(model, inputs, lengths))
@@ -249,6 +283,12 @@ def test_a_cell_of_ones_own_needs_nothing_but_its_step() -> None:
 def test_a_cell_that_decides_by_numbers_is_found_out() -> None:
     with pytest.raises(FailedError, match=r"model\.onnx differs from the model by"):
         exported(_of(Bent))
+
+
+def test_a_cell_whose_state_grows_is_found_out(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(FailedError, match=r"model\.onnx cannot be run: .*"):
+        exported(_of(Growing))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_cell_that_onnx_cannot_express_is_named(capfd: pytest.CaptureFixture[str]) -> None:
