@@ -56,7 +56,7 @@ def in_words(output: Any, tokens: list[str]) -> str:
         return "  ".join(f"{ENCODER.id_to_token(index + 2)!r} {after[index] / after.sum():.4f}" for index in best)
     if output.ndim == 2:
         labels = [ABOUT["labels"][index] for index in output.argmax(1)]
-        return " ".join(f"{token}/{label}".removeprefix("/") for token, label in zip(tokens, labels, strict=False))
+        return " ".join(f"{token}/{label}" if token else label for token, label in zip(tokens, labels, strict=False))
     return f"{ABOUT['labels'][output.argmax()]}  {output.max():.4f}"
 
 

@@ -106,7 +106,7 @@ def _held(
 def _in_8_bits(graph: onnx.ModelProto) -> bytes:
     with tempfile.TemporaryDirectory() as folder, _quietly():
         path = Path(folder) / INT8
-        # Of 8 bits one stays free: without it sums overflow on processors older than 2019, unseen.
+        # One bit stays free: else sums overflow, unseen, on processors without instructions for 8 bits.
         quantize_dynamic(graph, path, per_channel=True, reduce_range=True, extra_options={"EnableSubgraph": True})
         return path.read_bytes()
 

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from rnn_lightning import load
+from rnn_lightning import Facts, load
 from rnn_lightning.batch import Batch
+from rnn_lightning.export.files import exported
 from tests.cli.helpers import files, one_mistake
 from tests.conftest import Command, Result, _run
+from tests.tasks.helpers import ENCODER, FIVE, feature_model, tagger
 
 TEXTS = ("Two hours I will never get back.", "", "a small<br />MIRACLE " * 300, "Scho\u0308n. 電影很好看 😀")
 WHOLE = ["encoder.json", "example.py", "model.json", "model.onnx"]
@@ -38,6 +40,12 @@ def _exported(command: Command, *options: object) -> Result:
     assert result.code == 0, result.err
     assert result.err == ""
     return result
+
+
+def _write(folder: Path, contents: dict[str, bytes]) -> None:
+    folder.mkdir()
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
 
 
 def test_the_example_says_of_texts_what_predict_says(command: Command, review_run: Path) -> None:
@@ -70,6 +78,30 @@ def test_the_example_names_the_next_tokens_as_predict_does(command: Command, wor
     wanted = command("predict", "--text=我", "--text=我 喜欢").out.splitlines()
     _exported(command, "--output=model")
     assert _example(Path("model"), "我", "我 喜欢") == wanted
+
+
+def test_the_example_labels_the_steps_of_texts_and_features(workplace: Path) -> None:
+    model = tagger(Facts(None, FIVE, ENCODER, per_step=True))
+    _write(Path("words"), exported(model).files)
+    texts = ("Good / bad film.", "good " * 9, "")
+    wanted = model.predict_text(texts)
+    assert _example(Path("words"), *texts) == [
+        f"{' '.join(f'{token}/{label}' for token, label in zip(tokens, labels, strict=True))}  {text}"
+        for text, (tokens, labels, _) in zip(texts, wanted, strict=True)
+    ]
+    model = tagger(Facts(2, FIVE, per_step=True))
+    _write(Path("numbers"), exported(model).files)
+    Path("steps.csv").write_text("0.5,1\n-2,3\n1,1\n")
+    (steps,) = model.predict_step(Batch(torch.tensor([[[0.5, 1], [-2, 3], [1, 1]]]), torch.tensor([3])), 0)
+    assert _example(Path("numbers"), "steps.csv") == [f"{' '.join(steps.labels)}  steps.csv"]
+
+
+def test_the_example_prints_the_number_of_a_regression(workplace: Path) -> None:
+    model = feature_model((), input_size=1)
+    _write(Path("model"), exported(model).files)
+    Path("steps.csv").write_text("0.5\n-2\n")
+    ((value,),) = model.predict_step(Batch(torch.tensor([[[0.5], [-2]]]), torch.tensor([2])), 0)
+    assert _example(Path("model"), "steps.csv") == [f"{value:.4f}  steps.csv"]
 
 
 def test_the_table_names_each_file_its_size_and_what_was_tried(command: Command, feature_run: Path) -> None:
