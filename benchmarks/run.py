@@ -15,7 +15,10 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-ALL = ("training", "layers", "scaling", "denormals", "optimizer", "data", "trainer", "startup", "waiting", "processes")
+ALL = (
+    *("training", "layers", "scaling", "denormals", "optimizer", "data", "trainer", "startup", "waiting", "processes"),
+    "export",
+)
 WITH_BOUNDS = ("training", "layers", "denormals", "optimizer", "data")
 
 

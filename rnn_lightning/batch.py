@@ -71,6 +71,12 @@ class Facts:
     streams: bool = False
 
 
+def kept(max_length: int, truncate: Truncate) -> tuple[int, int]:
+    """How many steps of a longer sequence are kept from its beginning, and how many from its end."""
+    head = {"head": max_length, "tail": 0, "head_tail": int(max_length * HEAD_SHARE)}[truncate]
+    return head, max_length - head
+
+
 def pad_ragged(
     values: np.ndarray[Any, Any],
     starts: np.ndarray[Any, Any],
@@ -92,7 +98,7 @@ def pad_ragged(
     """
     limit = int(sizes.max(initial=0)) if max_length is None else max_length
     lengths = np.minimum(sizes, limit).astype(np.int64)
-    head = {"head": limit, "tail": 0, "head_tail": int(limit * HEAD_SHARE)}[truncate]
+    head, _ = kept(limit, truncate)
     steps = np.arange(max(int(lengths.max(initial=0)), 1))
     valid = steps < lengths[:, None]
     source = starts[:, None] + steps + np.where(steps < head, 0, (sizes - lengths)[:, None])

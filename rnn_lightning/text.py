@@ -254,6 +254,10 @@ class TextEncoder:
             return word
         return word if self.unit == "character" or before is None or word in _CLINGS else f" {word}"
 
+    def tokenizer_json(self) -> str:
+        """What `tokenizers.Tokenizer.from_str` makes the same token ids with, not truncated."""
+        return self._tokenizer.to_str()
+
     def state(self) -> dict[str, Any]:
         """Everything that makes this encoder, as plain data."""
         return {

@@ -21,6 +21,7 @@ TINY = {
     "waiting": ("--batch_size=4", "--max_length=8"),
     "processes": ("--steps=2",),
     "layers": ("--num_steps=256",),
+    "export": ("--vocab_size=10", "--num_steps=5"),
     "scaling": (),
     "startup": (),
     "accuracy": ("--minutes=0.01",),

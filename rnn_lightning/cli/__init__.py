@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `rnn-lightning`; None takes those of the process.
 
     Returns:
-        The exit code: 0, or 2 for a mistake of the user's and 1 for a training that fails, either of which is told in
-        a line or two on standard error.
+        The exit code: 0, or 2 for a mistake of the user's and 1 for a training or an export that fails, each of which
+        is told in a line or two on standard error.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:

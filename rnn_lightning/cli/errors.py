@@ -27,6 +27,12 @@ class TrainingError(UserError):
     exit_code = EXIT_FAILED
 
 
+class ExportError(UserError):
+    """Files that were rightly asked for and do not do what the model does."""
+
+    exit_code = EXIT_FAILED
+
+
 def report(error: BaseException) -> int:
     """Prints what went wrong to standard error and returns the exit code.
 

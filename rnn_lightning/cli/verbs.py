@@ -130,6 +130,18 @@ VERBS: dict[str, Verb] = {
         why_not=_TRAINED,
         examples=('generate --prompt "This film " --length 120 --temperature 0.7 --seed 1',),
     ),
+    "export": Verb(
+        "write a trained model as ONNX files, which run without torch",
+        "rnn_lightning.cli.export:export",
+        "[--run RUN] [options]",
+        (
+            Option("--output", "FOLDER", "folder for the files; export/ in the run by default"),
+            Option("--int8", "", "one more file, with weights of 8 bits: smaller, and not quite the same"),
+            *_CHOOSING,
+        ),
+        why_not=_TRAINED,
+        examples=("export", "export --output model --int8"),
+    ),
     "baseline": Verb(
         "what methods without a network reach on the same data",
         "rnn_lightning.cli.baseline:baseline",

@@ -151,10 +151,10 @@ def loop(
     for t, x_t in enumerate(x.unbind(1)):
         y, new = step(x_t, state)
         outputs.append(y)
-        state = new if valid is None else tuple(_where_row(valid[t], n, s) for n, s in zip(new, state, strict=True))
+        state = new if valid is None else tuple(where_row(valid[t], n, s) for n, s in zip(new, state, strict=True))
     return torch.stack(outputs, 1), state
 
 
-def _where_row(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+def where_row(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     """Row by row: `yes` where `condition` (B,) holds, else `no`, both (B, ...)."""
     return torch.where(condition.view(-1, *[1] * (yes.dim() - 1)), yes, no)

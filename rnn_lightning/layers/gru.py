@@ -64,8 +64,8 @@ class GRU(RecurrentLayer):
     def _after_product(self, p_t: Tensor, state: State) -> tuple[Tensor, State]:
         """One step from p_t, W x_t + b (B, 3H)."""
         (h,) = state
-        weight_gates, weight_n = self.weight_hidden.tensor_split((-self.hidden_size,))
-        p_gates, p_n = p_t.to(h.dtype).tensor_split((-self.hidden_size,), 1)
+        weight_gates, weight_n = self.weight_hidden.split_with_sizes((2 * self.hidden_size, self.hidden_size))
+        p_gates, p_n = p_t.to(h.dtype).split_with_sizes((2 * self.hidden_size, self.hidden_size), 1)
         r, z = torch.sigmoid(p_gates + functional.linear(h, weight_gates)).chunk(2, 1)
         if self.bias_candidate is None:
             n = torch.tanh(p_n + functional.linear(r * h, weight_n))

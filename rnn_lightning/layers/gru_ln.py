@@ -41,8 +41,8 @@ class LayerNormGRU(NormalisedLayer):
 
     def after_norm(self, p_t: Tensor, r_t: Tensor, state: State) -> State:
         (h,) = state
-        p_gates, p_n = p_t.tensor_split((-self.hidden_size,), 1)
-        r_gates, r_n = r_t.tensor_split((-self.hidden_size,), 1)
+        p_gates, p_n = p_t.split_with_sizes((2 * self.hidden_size, self.hidden_size), 1)
+        r_gates, r_n = r_t.split_with_sizes((2 * self.hidden_size, self.hidden_size), 1)
         r, z = torch.sigmoid(p_gates + r_gates).chunk(2, 1)
         n = torch.tanh(p_n + r * (r_n + self.bias_candidate))
         return (torch.lerp(n, h, z),)

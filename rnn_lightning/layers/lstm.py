@@ -61,6 +61,7 @@ class LSTM(RecurrentLayer):
         self.coupled = coupled
         self.forget_bias = forget_bias
         num_gates = 3 if coupled else 4
+        self._blocks = ((num_gates - 2) * hidden_size, hidden_size, hidden_size)
         self.weight_input = nn.Parameter(torch.empty(num_gates * hidden_size, input_size))
         self.weight_hidden = nn.Parameter(torch.empty(num_gates * hidden_size, hidden_size))
         self.bias = nn.Parameter(torch.empty(num_gates * hidden_size))
@@ -90,9 +91,9 @@ class LSTM(RecurrentLayer):
         """One step from p_t, W x_t + b (B, 4H)."""
         h, c = state
         a = (p_t + functional.linear(h, self.weight_hidden)).to(c.dtype)
-        i_f, g, o = a.tensor_split((-2 * self.hidden_size, -self.hidden_size), 1)
+        i_f, g, o = a.split_with_sizes(self._blocks, 1)
         if self.weight_peephole is not None:
-            p_i_f, p_o = self.weight_peephole.tensor_split((-self.hidden_size,))
+            p_i_f, p_o = self.weight_peephole.split_with_sizes((self._blocks[0], self.hidden_size))
             i_f = i_f + p_i_f * c.repeat(1, 1 if self.coupled else 2)
         *i, f = torch.sigmoid(i_f).chunk(1 if self.coupled else 2, 1)
         c = f * c + (1 - f if self.coupled else i[0]) * torch.tanh(g)

@@ -81,7 +81,8 @@ class LayerNormLSTM(NormalisedLayer):
         _, c = state
         i, f, o, g = (p_t + r_t).chunk(4, 1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(functional.layer_norm(c, c.shape[1:], self.gain_memory, self.bias_memory))
+        normalised = functional.layer_norm(c, (self.hidden_size,), self.gain_memory, self.bias_memory)
+        h = torch.sigmoid(o) * torch.tanh(normalised)
         return h, c
 
     def unroll(self, x: Tensor, lengths: Tensor | None, state: State) -> tuple[Tensor, State]:

@@ -49,10 +49,16 @@ def zero_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
     if lengths is None:
         return x
     valid = valid_steps(lengths, x.size(1)).unsqueeze(-1)
-    if torch.compiler.is_compiling() or not x.is_floating_point():
+    if _in_operators_alone() or not x.is_floating_point():
         return torch.where(valid, x, 0.0)
     zeroed: Tensor = _Kept.apply(x, valid)  # type: ignore[no-untyped-call]  # undeclared
     return zeroed
+
+
+def _in_operators_alone() -> bool:
+    """Whether a compiler or an exporter looks on, who knows the usual operators alone."""
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[no-untyped-call]  # torch does not declare it
+    return tracing or torch.compiler.is_compiling()
 
 
 class _Kept(torch.autograd.Function):

@@ -95,15 +95,15 @@ class Transformer(RecurrentLayer):
 
     def _seen(self, before: Tensor, valid: Tensor) -> Tensor | None:
         """Which steps (S + T) each of the T new ones sees (B, 1, T, S + T); None: those up to itself."""
-        every = torch.ones(valid.size(1), valid.size(1), dtype=torch.bool, device=valid.device)
+        steps = torch.arange(valid.size(1), device=valid.device)
         if not self.causal:
             # Padding sees itself: attention to nothing is NaN.
-            return (valid.unsqueeze(1) | torch.eye(len(every), dtype=torch.bool, device=valid.device)).unsqueeze(1)
+            return (valid.unsqueeze(1) | (steps == steps.unsqueeze(1))).unsqueeze(1)
         if before.size(1) == 0:
             return None
         # Padding follows the valid steps, so none of these sees it.
-        new = every.tril().expand(len(valid), -1, -1)
-        return torch.cat((before.unsqueeze(1).expand(-1, len(every), -1), new), 2).unsqueeze(1)
+        new = (steps <= steps.unsqueeze(1)).expand(len(valid), -1, -1)
+        return torch.cat((before.unsqueeze(1).expand(-1, len(steps), -1), new), 2).unsqueeze(1)
 
     def _given_or_initial(self, x: Tensor, state: State | None) -> State:
         initial = self.initial_state(x)
