@@ -48,14 +48,18 @@ def fit(options: list[str]) -> int:
     command = FitCommand("fit", [f"--config={configs.base()}", *words.left])
     _check_intervals(command)
     steps_before = _steps_before(command)
+    if command.config.get("dry_run"):
+        from rnn_lightning.cli.dry_run import dry_run
+
+        return dry_run(command, steps_before)
     architecture = runs.architecture(command.config.model.as_dict())
     task = getattr(command.datamodule, "name", type(command.datamodule).__name__.lower())
     if command.config.trainer.fast_dev_run:
-        _train(command, command.instantiate_trainer(callbacks=_callbacks(command), **_quiet(command)), steps_before)
+        train(command, command.instantiate_trainer(callbacks=callbacks_of(command), **_quiet(command)), steps_before)
         return 0
     with _run_folder(f"{architecture}-{task}") as run:
         say(f"Training {architecture} on {task}  ·  run {run}")
-        _train(command, trainer_in(run, command), steps_before)
+        train(command, trainer_in(run, command), steps_before)
     if (run / runs.BEST).is_file():
         verbs = ["test", "predict" if command.model.encoder is None else "predict --text TEXT"]
         verbs += ["generate --prompt TEXT"] if hasattr(command.model, "generate") else []
@@ -102,7 +106,18 @@ def _steps_before(command: FitCommand) -> int:
     return steps
 
 
-def _train(command: FitCommand, trainer: Trainer, steps_before: int) -> None:
+def train(command: FitCommand, trainer: Trainer, steps_before: int) -> None:
+    """Trains, and tells of mistakes that are seen only then.
+
+    Args:
+        command: what is trained on what.
+        trainer: who trains.
+        steps_before: how many steps the checkpoint has behind it that the training goes on from.
+
+    Raises:
+        UserError: there is nothing to train, or what is watched is not measured.
+        TrainingError: a loss, a gradient or the weights are no longer finite.
+    """
     try:
         trainer.fit(command.model, datamodule=command.datamodule, ckpt_path=command.config.ckpt_path, weights_only=True)
     except ValueError as error:
@@ -141,13 +156,14 @@ def trainer_in(run: Path, command: FitCommand) -> Trainer:
     return command.instantiate_trainer(
         default_root_dir=str(run),
         logger=False if logger is False else [own, *further],
-        callbacks=_callbacks(command),
+        callbacks=callbacks_of(command),
         enable_checkpointing=command.config_init.checkpoint is not None,
         **_quiet(command),
     )
 
 
-def _callbacks(command: FitCommand) -> list[Any]:
+def callbacks_of(command: FitCommand) -> list[Any]:
+    """Those that the user gave, and those that every training has."""
     config = command.config_init
     given = config.trainer.callbacks or []
     given = given if isinstance(given, list) else [given]
