@@ -91,7 +91,8 @@ class ProgressBar(callbacks.RichProgressBar):
     """A bar that is gone when its epoch is over: the epoch's line stays."""
 
     def __init__(self) -> None:
-        super().__init__(leave=False)
+        # Lines are left as they are: Rich would break them at the terminal's width, and paths within a word.
+        super().__init__(leave=False, console_kwargs={"soft_wrap": True})
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """What stands beside the bar; not the run's name, which the first line said."""

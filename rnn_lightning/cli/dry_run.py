@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from math import isinf
 from tempfile import TemporaryDirectory
 
+import numpy as np
 from lightning.pytorch import Trainer, callbacks
 from lightning.pytorch.loggers import CSVLogger
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
@@ -51,15 +52,14 @@ def dry_run(command: FitCommand, steps_before: int) -> int:
         trainer = _trainer(command, folder, watch)
         with _sampled(data), suppress(MeasuredError):
             train(command, trainer, steps_before)
-    peak = memory(trainer.strategy.root_device)  # before the data is looked at, which takes some too
     if not trainer.is_global_zero:
         return 0
-    work = Work.of(trainer)
+    work, needed = Work.of(trainer), _in_memory(data, trainer)  # before the data is looked at, which takes some too
     found = survey.parts(data)
     for line in survey.table(data, found):
         say(f"  {line}")
     say(f"  {_sizes(command, watch)}")
-    say(f"  {_cost(command, trainer, work, watch, steps_before)}{_in_memory(trainer, peak)}")
+    say(f"  {_cost(command, trainer, work, watch, steps_before)}{needed}")
     for mistake in [*survey.mistakes(data, found), *_mistakes(command, data, trainer, work)]:
         say(f"  Note: {mistake}")
     return 0
@@ -124,9 +124,15 @@ def _cost(command: FitCommand, trainer: Trainer, work: Work, watch: Stopwatch, s
     return f"{_time(work.seconds(work.train - done, watch.step, watch.validation_step))} for {left}{validation}{early}"
 
 
-def _in_memory(trainer: Trainer, peak: int | None) -> str:
+def _in_memory(data: SequenceData, trainer: Trainer) -> str:
+    """What the process has needed. On a CPU batches of other lengths, in other places of the memory, add to it."""
+    device = trainer.strategy.root_device
+    peak = memory(device)
+    if peak is None:
+        return ""
+    limit = "at least" if device.type == "cpu" and np.ptp(data.train.lengths) > 0 else "up to"
     each = " in each process" if trainer.world_size > 1 else ""
-    return "" if peak is None else f", up to {_bytes(peak)} of memory{each}"
+    return f", {limit} {_bytes(peak)} of memory{each}"
 
 
 def _mistakes(command: FitCommand, data: SequenceData, trainer: Trainer, work: Work) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +22,7 @@ from rnn_lightning.callbacks.summary import Summary
 from rnn_lightning.cli import configs, runs
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.errors import TrainingError, UserError
+from rnn_lightning.cli.process import shows_bars
 from rnn_lightning.cli.words import refuse_names, taken
 from rnn_lightning.registry import did_you_mean
 from rnn_lightning.tasks.base import CHECKPOINT_KEY
@@ -48,7 +48,7 @@ def fit(options: list[str]) -> int:
     command = FitCommand("fit", [f"--config={configs.base()}", *words.left])
     _check_intervals(command)
     steps_before = _steps_before(command)
-    if command.config.get("dry_run"):
+    if words.has("--dry-run"):
         from rnn_lightning.cli.dry_run import dry_run
 
         return dry_run(command, steps_before)
@@ -167,7 +167,7 @@ def callbacks_of(command: FitCommand) -> list[Any]:
     config = command.config_init
     given = config.trainer.callbacks or []
     given = given if isinstance(given, list) else [given]
-    bar = [ProgressBar()] if sys.stdout.isatty() and not _has_bar(given) else []
+    bar = [ProgressBar()] if shows_bars() and not _has_bar(given) else []
     checkpoints = [] if config.checkpoint is None else [config.checkpoint, LastCheckpoint()]
     stopping = [] if config.early_stopping is None else [config.early_stopping]
     summary = [] if config.trainer.enable_model_summary is False else [Summary()]
@@ -177,7 +177,7 @@ def callbacks_of(command: FitCommand) -> list[Any]:
 def _quiet(command: FitCommand) -> dict[str, Any]:
     """No bar where nobody looks at it, and our own summary in place of Lightning's."""
     shown = command.config_init.trainer.enable_progress_bar is not False
-    has_place = sys.stdout.isatty() or _has_bar(command.config_init.trainer.callbacks or [])
+    has_place = shows_bars() or _has_bar(command.config_init.trainer.callbacks or [])
     return {"enable_progress_bar": shown and has_place, "enable_model_summary": False}
 
 

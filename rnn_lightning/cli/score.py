@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from rnn_lightning.callbacks.journal import in_words, say
 from rnn_lightning.cli.app import ScoreCommand
 from rnn_lightning.cli.chosen import choose
 from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.process import shows_bars
 from rnn_lightning.cli.words import refuse_names, taken
 
 
@@ -51,6 +51,8 @@ def _score(verb: str, options: list[str]) -> int:
             f"{chosen.path} stands outside a run folder, so nothing says what data to {verb} it on: "
             "name the data, for example --config imdb.yaml"
         )
+    say(f"{'Testing' if verb == 'test' else 'Validating'} {chosen.in_words}")
+    trainer = command.instantiate_trainer(enable_progress_bar=shows_bars(), enable_model_summary=False)
     if not words.has("--json"):
         say(f"{'Testing' if verb == 'test' else 'Validating'} {chosen.in_words}")
     shown = sys.stdout.isatty() and not words.has("--json")

@@ -58,10 +58,18 @@ VERBS: dict[str, Verb] = {
         "train a model and keep its best checkpoint",
         "rnn_lightning.cli.fit:fit",
         "[--config NAME ...] [options]",
-        sections=(*_TRAINING, "ckpt_path"),
+        (
+            Option(
+                "--dry-run",
+                "",
+                "say what the training would be, its data, time and memory, from a few of its steps; keep nothing",
+            ),
+        ),
+        (*_TRAINING, "ckpt_path"),
         examples=(
             "fit --config lstm.yaml",
             "fit --config gru.yaml --config imdb.yaml --model.hidden_size 256 --trainer.max_epochs 3",
+            "fit --config lstm.yaml --config imdb.yaml --dry-run",
         ),
     ),
     "validate": Verb(

@@ -53,7 +53,7 @@ def test_nothing_is_left_and_a_training_is_as_without_it(command: Command) -> No
 
 
 def test_in_an_empty_folder_it_makes_nothing(command: Command) -> None:
-    assert command("fit", *SMALL, "--dry_run", "--trainer.logger=CSVLogger", "--trainer.logger.save_dir=x").code == 0
+    assert command("fit", *SMALL, "--dry-run", "--trainer.logger=CSVLogger", "--trainer.logger.save_dir=x").code == 0
     assert list(Path().iterdir()) == []
 
 
@@ -127,7 +127,8 @@ def test_a_loss_that_is_not_finite_is_found(command: Command) -> None:
     ("options", "said"),
     [
         (("--trainer.fast_dev_run=true",), "--dry-run tells of a whole training"),
-        (("--dry-run=3",), "--dry-run takes no value, so not '3'"),
+        (("--dry_run",), "did you mean '--dry-run'?"),
+        (("--dry-run=3",), "--dry-run takes no value, not even '3'"),
         (("--trainer.max_epochs=0",), "nothing was trained"),
         (("--model.cell=lsmt",), "did you mean 'lstm'?"),
         (("--data.num_val=0",), "num_val is 0"),

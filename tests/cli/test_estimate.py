@@ -14,7 +14,7 @@ from rnn_lightning.cli import configs
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.dry_run import _bytes, _time
 from rnn_lightning.cli.estimate import SPREAD, Sample, Work
-from tests.conftest import SMALL, Command
+from tests.conftest import SMALL
 
 
 def test_the_largest_batch_comes_first_then_some_spread_over_the_sizes() -> None:

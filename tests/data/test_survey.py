@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnn_lightning import CopyMemory, IMDb, NextWord, Parity, SyntheticSequences
+from rnn_lightning import IMDb, NextWord, Parity, SyntheticSequences
 from rnn_lightning.batch import Facts
 from rnn_lightning.data import sampler, survey
 from rnn_lightning.data.base import SequenceData
