@@ -100,6 +100,12 @@ class ProgressBar(callbacks.RichProgressBar):
         metrics.pop("v_num", None)
         return metrics
 
+    def _init_progress(self, trainer: Trainer) -> None:
+        """Makes a bar that is gone too when the training is over."""
+        super()._init_progress(trainer)
+        if self.progress is not None:
+            self.progress.live.transient = True
+
     def _get_train_description(self, current_epoch: int) -> str:
         """Counts epochs from 1, as the epochs' lines do; as wide as the validation's, so that the bar does not jump."""
         return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}".ljust(len(self.validation_description))

@@ -51,11 +51,9 @@ def _score(verb: str, options: list[str]) -> int:
             f"{chosen.path} stands outside a run folder, so nothing says what data to {verb} it on: "
             "name the data, for example --config imdb.yaml"
         )
-    say(f"{'Testing' if verb == 'test' else 'Validating'} {chosen.in_words}")
-    trainer = command.instantiate_trainer(enable_progress_bar=shows_bars(), enable_model_summary=False)
     if not words.has("--json"):
         say(f"{'Testing' if verb == 'test' else 'Validating'} {chosen.in_words}")
-    shown = sys.stdout.isatty() and not words.has("--json")
+    shown = shows_bars() and not words.has("--json")
     trainer = command.instantiate_trainer(enable_progress_bar=shown, enable_model_summary=False)
     found = getattr(trainer, verb)(chosen.model, datamodule=command.datamodule, verbose=False)
     if not found:
