@@ -87,6 +87,17 @@ class EarlyStopping(_Patient, callbacks.EarlyStopping):
         super().__init__(monitor=monitor, mode=mode, patience=patience, min_delta=min_delta)
 
 
+class Together(callbacks.Callback):
+    """Has all processes compute what an epoch measured; it stands before the others.
+
+    A progress bar asks for it in one process alone, which then waits for the others for ever.
+    """
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Computes it; what was computed is kept until the epoch is over."""
+        _ = trainer.callback_metrics
+
+
 class ProgressBar(callbacks.RichProgressBar):
     """A bar that is gone when its epoch is over: the epoch's line stays."""
 

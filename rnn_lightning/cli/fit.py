@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from rnn_lightning.callbacks.finite import Finite, NotFiniteError
-from rnn_lightning.callbacks.habits import LastCheckpoint, ProgressBar
+from rnn_lightning.callbacks.habits import LastCheckpoint, ProgressBar, Together
 from rnn_lightning.callbacks.journal import Journal, say
 from rnn_lightning.callbacks.summary import Summary
 from rnn_lightning.cli import configs, runs
@@ -171,7 +171,7 @@ def callbacks_of(command: FitCommand) -> list[Any]:
     checkpoints = [] if config.checkpoint is None else [config.checkpoint, LastCheckpoint()]
     stopping = [] if config.early_stopping is None else [config.early_stopping]
     summary = [] if config.trainer.enable_model_summary is False else [Summary()]
-    return [*given, *bar, *checkpoints, *stopping, *summary, Finite(), Journal()]
+    return [Together(), *given, *bar, *checkpoints, *stopping, *summary, Finite(), Journal()]
 
 
 def _quiet(command: FitCommand) -> dict[str, Any]:
