@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from math import isinf
 from tempfile import TemporaryDirectory
 
@@ -21,6 +22,7 @@ from rnn_lightning.cli.estimate import SPREAD, VALIDATED, MeasuredError, Sample,
 from rnn_lightning.cli.fit import callbacks_of, train
 from rnn_lightning.data import survey
 from rnn_lightning.data.base import SequenceData
+from rnn_lightning.data.loader import Loader
 
 _EPOCHS = ("T_max", "T_0", "total_iters", "step_size", "milestones")
 """Options of torch's schedules that count epochs ..."""
@@ -68,13 +70,18 @@ def dry_run(command: FitCommand, steps_before: int) -> int:
 @contextmanager
 def _sampled(data: SequenceData) -> Iterator[None]:
     """Gives the Trainer a few batches in place of all."""
-    train_dataloader, val_dataloader = data.train_dataloader, data.val_dataloader
-    data.train_dataloader = lambda: Sample(train_dataloader(), SPREAD)  # type: ignore[method-assign]
-    data.val_dataloader = lambda: Sample(val_dataloader(), VALIDATED)  # type: ignore[method-assign]
+    spreads = {"train_dataloader": SPREAD, "val_dataloader": VALIDATED}
+    for name, spread in spreads.items():
+        setattr(data, name, partial(_sample, getattr(data, name), spread))
     try:
         yield
     finally:
-        del data.train_dataloader, data.val_dataloader
+        for name in spreads:
+            delattr(data, name)
+
+
+def _sample(loader: Callable[[], Loader], spread: int) -> Sample:
+    return Sample(loader(), spread)
 
 
 def _trainer(command: FitCommand, folder: str, watch: Stopwatch) -> Trainer:

@@ -158,7 +158,11 @@ class Work(NamedTuple):
     @classmethod
     def of(cls, trainer: Trainer) -> Work:
         """That of a Trainer which has seen its data."""
-        epoch, every, interval = trainer.num_training_batches, trainer.check_val_every_n_epoch, trainer.val_check_batch
+        epoch, every, interval = (
+            int(trainer.num_training_batches),
+            trainer.check_val_every_n_epoch,
+            trainer.val_check_batch,
+        )
         train = min(
             math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs * epoch,
             math.inf if trainer.max_steps == -1 else batches_in(trainer, trainer.max_steps),
@@ -185,7 +189,7 @@ class Work(NamedTuple):
 
 def batches_in(trainer: Trainer, steps: int) -> int:
     """The training batches in so many steps of the optimiser; the last step of an epoch may have fewer than others."""
-    epoch, accumulated = trainer.num_training_batches, trainer.accumulate_grad_batches
+    epoch, accumulated = int(trainer.num_training_batches), trainer.accumulate_grad_batches
     epochs, rest = divmod(steps, math.ceil(epoch / accumulated))
     return epochs * epoch + rest * accumulated
 

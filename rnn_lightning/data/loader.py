@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 from torch.utils.data import DataLoader
 
 from rnn_lightning.batch import Batch
 from rnn_lightning.data.sampler import LengthBucketSampler
+
+if TYPE_CHECKING:
+    from rnn_lightning.data.base import Sequences
 
 
 class Loader(DataLoader[Batch]):
@@ -20,6 +23,7 @@ class Loader(DataLoader[Batch]):
         trainer: who asks for the batches, if it is a Trainer.
     """
 
+    dataset: Sequences
     trainer: pl.Trainer | None = None
     _is_new = True
 
