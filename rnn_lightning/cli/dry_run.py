@@ -118,7 +118,9 @@ def _sizes(command: FitCommand, watch: Stopwatch) -> str:
 
 def _cost(command: FitCommand, trainer: Trainer, work: Work, watch: Stopwatch, steps_before: int) -> str:
     """The time, and what it is for."""
-    what = "steps" if trainer.accumulate_grad_batches == 1 else "batches"
+    what = "step" if trainer.accumulate_grad_batches == 1 else "batch"
+    if work.epoch > 1:
+        what += "s" if what == "step" else "es"
     validation = " and validation" if work.validation else ""
     if isinf(work.train):
         each = _time(work.seconds(work.epoch, watch.step, watch.validation_step))

@@ -94,7 +94,6 @@ LONG_SCHEDULES = {
     ("StepLR", "step_size=5"): "lr_scheduler.step_size 5 is longer than the training of 2 epochs",
     ("MultiStepLR", "milestones=[1,9]"): "lr_scheduler.milestones 9 is longer than the training of 2 epochs",
     ("OneCycleLR", "max_lr=1", "total_steps=11"): "lr_scheduler.total_steps 11 is longer than the training of 10 steps",
-    ("CosineAnnealingLR", "T_max=2"): None,
     ("OneCycle", "warmup=0.5"): None,
 }
 

@@ -43,7 +43,6 @@ OPTIONS = {
     (): (5, 10, 2),
     ("--trainer.max_epochs=4", "--trainer.check_val_every_n_epoch=3"): (5, 20, 1),
     ("--trainer.val_check_interval=2",): (5, 10, 4),
-    ("--trainer.val_check_interval=0.5",): (5, 10, 4),
     ("--trainer.val_check_interval=3", "--trainer.check_val_every_n_epoch=null"): (5, 10, 3),
     ("--trainer.limit_val_batches=0",): (5, 10, 0),
     ("--trainer.limit_train_batches=3",): (3, 6, 2),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnn_lightning import IMDb, NextWord, Parity, SyntheticSequences
@@ -55,6 +55,7 @@ def _ready(data: SequenceData) -> SequenceData:
 ROWS = st.lists(st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=3), min_size=1, max_size=9)
 
 
+@settings(max_examples=30)
 @given(st.tuples(ROWS, ROWS, ROWS))
 def test_duplicates_are_counted_whatever_the_padding(parts: tuple[list[list[float]], ...]) -> None:
     cells = _table(Numbers(*parts))
