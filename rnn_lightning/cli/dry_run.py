@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from math import isinf
+from math import ceil, isinf
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -118,19 +118,20 @@ def _sizes(command: FitCommand, watch: Stopwatch) -> str:
 
 def _cost(command: FitCommand, trainer: Trainer, work: Work, watch: Stopwatch, steps_before: int) -> str:
     """The time, and what it is for."""
-    what = "step" if trainer.accumulate_grad_batches == 1 else "batch"
-    if work.epoch > 1:
-        what += "s" if what == "step" else "es"
     validation = " and validation" if work.validation else ""
+    steps = ceil(work.epoch / trainer.accumulate_grad_batches)
+    epoch = f"{steps:,} step{'s'[: steps != 1]}"
     if isinf(work.train):
         each = _time(work.seconds(work.epoch, watch.step, watch.validation_step))
-        return f"{each} for each epoch of {work.epoch:,} {what}{validation}, and the training has no end"
-    done = batches_in(trainer, steps_before)
+        return f"{each} for each epoch of {epoch}{validation}, and the training has no end"
     epochs, rest = divmod(work.train, work.epoch)
-    length = f"{work.train:,} {what}" if rest else f"{epochs} epoch{'s'[: epochs != 1]} of {work.epoch:,} {what}"
-    left = f"what is left of {length} after {done:,}" if done else length
+    whole = (
+        f"{trainer.estimated_stepping_batches:,} steps" if rest else f"{epochs} epoch{'s'[: epochs != 1]} of {epoch}"
+    )
+    left = f"what is left of {whole} after {steps_before:,}" if steps_before else whole
     early = ", if it does not stop early" if _can_stop(command.config_init.early_stopping, work) else ""
-    return f"{_time(work.seconds(work.train - done, watch.step, watch.validation_step))} for {left}{validation}{early}"
+    seconds = work.seconds(work.train - batches_in(trainer, steps_before), watch.step, watch.validation_step)
+    return f"{_time(seconds)} for {left}{validation}{early}"
 
 
 def _in_memory(data: SequenceData, trainer: Trainer) -> str:
