@@ -109,17 +109,35 @@ class EarlyStopping(_Patient, callbacks.EarlyStopping):
         self.stopping_reason = EarlyStoppingReason.NOT_STOPPED
 
 
+class Together(callbacks.Callback):
+    """Has all processes compute what an epoch measured; it stands before the others.
+
+    A progress bar asks for it in one process alone, which then waits for the others for ever.
+    """
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Computes it; what was computed is kept until the epoch is over."""
+        _ = trainer.callback_metrics
+
+
 class ProgressBar(callbacks.RichProgressBar):
     """A bar that is gone when its epoch is over: the epoch's line stays."""
 
     def __init__(self) -> None:
-        super().__init__(leave=False)
+        # Lines are left as they are: Rich would break them at the terminal's width, and paths within a word.
+        super().__init__(leave=False, console_kwargs={"soft_wrap": True})
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """What stands beside the bar; not the run's name, which the first line said."""
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
         return metrics
+
+    def _init_progress(self, trainer: Trainer) -> None:
+        """Makes a bar that is gone too when the training is over."""
+        super()._init_progress(trainer)
+        if self.progress is not None:
+            self.progress.live.transient = True
 
     def _get_train_description(self, current_epoch: int) -> str:
         """Counts epochs from 1, as the epochs' lines do; as wide as the validation's, so that the bar does not jump."""

@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `rnn-lightning`; None takes those of the process.
 
     Returns:
-        The exit code: 0, or 2 for a mistake of the user's and 1 for a training or an export that fails, each of which
-        is told in a line or two on standard error.
+        The exit code: 0, or 2 for a mistake of the user's, 1 for a training or an export that fails and 130 where it
+        was interrupted, each of which is told in a line or two on standard error.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -50,6 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read the output has seen enough, as `head` has. What is still in the buffer has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Where somebody has pressed Ctrl-C, Lightning asks for the end of the process.
+        if not isinstance(stop, KeyboardInterrupt) and not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        return errors.report_interruption()
     except Exception as error:
         if os.environ.get("RNN_LIGHTNING_DEBUG"):
             raise

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-EXIT_MISTAKE, EXIT_FAILED = 2, 1
+EXIT_MISTAKE, EXIT_FAILED, EXIT_INTERRUPTED = 2, 1, 130
 _PACKAGE = Path(__file__).parents[1]
 _LONGEST = 60
 """Characters of a value that are repeated in an error text."""
@@ -46,6 +46,14 @@ def report(error: BaseException) -> int:
     if os.environ.get("LOCAL_RANK", "0") != "0":
         _let_the_first_end()
     return mistake.exit_code if isinstance(mistake, UserError) else EXIT_MISTAKE
+
+
+def report_interruption() -> int:
+    """Says that the command was stopped, in one process of a training only, and returns the exit code."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        # A terminal has shown ^C, somewhere in a line.
+        sys.stderr.write("\nStopped.\n" if sys.stderr.isatty() else "Stopped.\n")
+    return EXIT_INTERRUPTED
 
 
 def mistake_in(error: BaseException) -> BaseException | None:

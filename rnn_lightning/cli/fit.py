@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.utilities import rank_zero_only
 
 from rnn_lightning.callbacks.finite import Finite, NotFiniteError
-from rnn_lightning.callbacks.habits import LastCheckpoint, ProgressBar
+from rnn_lightning.callbacks.habits import LastCheckpoint, ProgressBar, Together
 from rnn_lightning.callbacks.journal import Journal, say
 from rnn_lightning.callbacks.overfit import CannotLearnError
 from rnn_lightning.callbacks.records import Metrics
@@ -25,6 +24,7 @@ from rnn_lightning.cli import configs, resume, runs
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.chosen import find
 from rnn_lightning.cli.errors import TrainingError, UserError
+from rnn_lightning.cli.process import shows_bars
 from rnn_lightning.cli.words import refuse_names, taken
 from rnn_lightning.registry import did_you_mean
 from rnn_lightning.tasks.base import CHECKPOINT_KEY
@@ -47,13 +47,16 @@ def fit(options: list[str]) -> int:
     """
     words = taken("fit", options)
     refuse_names("fit", words)
+    is_dry, run_name = words.has("--dry-run"), words.one("--run")
+    for other in ("--seeds", "--resume"):
+        if is_dry and words.has(other):
+            raise UserError(f"--dry-run says what one new training would be: give it without {other}")
     if words.has("--seeds"):
         from rnn_lightning.cli.seeds import fit_seeds
 
         return fit_seeds(words)
-    run_name = words.one("--run")
     if not words.has("--resume"):
-        train(words.left, run_name)
+        train(words.left, run_name, is_dry=is_dry)
     elif run_name is not None:
         raise UserError(f"--resume names the run itself: fit --resume {run_name}")
     else:
@@ -61,37 +64,45 @@ def fit(options: list[str]) -> int:
     return 0
 
 
-def train(options: list[str], run_name: str | None = None, one_of_many: bool = False) -> Path | None:
+def train(
+    options: list[str], run_name: str | None = None, one_of_many: bool = False, is_dry: bool = False
+) -> Path | None:
     """Trains, and says where the best checkpoint is.
 
     Args:
         options: command-line words, configs as paths.
         run_name: the run that --ckpt_path best or last is looked for in.
         one_of_many: others follow, so that it is too early to say what comes next.
+        is_dry: only say what the training would be.
 
     Returns:
-        The run folder; None for a few batches to try out.
+        The run folder; None where nothing was kept.
     """
     command = FitCommand("fit", [f"--config={configs.base()}", *options])
     with command.placed():
-        return _trained(command, run_name, one_of_many)
+        return _trained(command, run_name, one_of_many, is_dry)
 
 
-def _trained(command: FitCommand, run_name: str | None, one_of_many: bool) -> Path | None:
+def _trained(command: FitCommand, run_name: str | None, one_of_many: bool, is_dry: bool) -> Path | None:
     _check_intervals(command)
     architecture, task = _kind(command)
     start, which = _start(command, run_name, architecture, task)
     checkpoint = None if start is None else read_checkpoint(start)
     steps_before = 0 if start is None or checkpoint is None else _steps_before(command, start, checkpoint)
+    if is_dry:
+        from rnn_lightning.cli.dry_run import dry_run
+
+        dry_run(command, start, steps_before)
+        return None
     if command.config.trainer.fast_dev_run:
-        trainer = command.instantiate_trainer(callbacks=_callbacks(command), **_quiet(command))
-        _train(command, trainer, start, steps_before)
+        trainer = command.instantiate_trainer(callbacks=callbacks_of(command), **_quiet(command))
+        train_with(command, trainer, start, steps_before)
         return None
     with _run_folder(f"{architecture}-{task}") as run:
         say(f"Training {architecture} on {task}  ·  run {run}")
         if checkpoint is not None:
             say(f"  from {which} (epoch {checkpoint['epoch'] + 1})")
-        _train(command, trainer_in(run, command), start, steps_before)
+        train_with(command, trainer_in(run, command), start, steps_before)
     if not one_of_many:
         _say_next(run, command)
     return run
@@ -113,7 +124,7 @@ def _go_on(name: str | None, options: list[str]) -> None:
         architecture, task = _kind(command)
         say(f"Going on with {architecture} on {task}  ·  run {run} (epoch {resume.epochs_done(checkpoint) + 1})")
         records = resume.Records(run, resume.written_out(command), checkpoint)
-        _train(command, trainer_in(run, command, records), start, _steps_before(command, start, checkpoint))
+        train_with(command, trainer_in(run, command, records), start, _steps_before(command, start, checkpoint))
     _say_next(run, command)
 
 
@@ -190,7 +201,19 @@ def _steps_before(command: FitCommand, path: Path, checkpoint: dict[str, Any]) -
     return steps
 
 
-def _train(command: FitCommand, trainer: Trainer, start: Path | None, steps_before: int) -> None:
+def train_with(command: FitCommand, trainer: Trainer, start: Path | None, steps_before: int) -> None:
+    """Trains, and tells of mistakes that are seen only then.
+
+    Args:
+        command: what is trained on what.
+        trainer: who trains.
+        start: the checkpoint that the training goes on from.
+        steps_before: how many steps that has behind it.
+
+    Raises:
+        UserError: there is nothing to train, or what is watched is not measured.
+        TrainingError: a loss, a gradient or the weights are no longer finite.
+    """
     path = None if start is None else str(start)
     try:
         trainer.fit(command.model, datamodule=command.datamodule, ckpt_path=path, weights_only=True)
@@ -233,29 +256,30 @@ def trainer_in(run: Path, command: FitCommand, records: resume.Records | None = 
     return command.instantiate_trainer(
         default_root_dir=str(run),
         logger=False if command.config.trainer.logger is False else [Metrics(run), *command.loggers(run)],
-        callbacks=_callbacks(command, records),
+        callbacks=callbacks_of(command, records),
         enable_checkpointing=command.config_init.checkpoint is not None,
         **_quiet(command),
     )
 
 
-def _callbacks(command: FitCommand, records: resume.Records | None = None) -> list[Any]:
+def callbacks_of(command: FitCommand, records: resume.Records | None = None) -> list[Any]:
+    """Those that the user gave, and those that every training has."""
     config = command.config_init
     given = config.trainer.callbacks or []
     given = given if isinstance(given, list) else [given]
-    bar = [ProgressBar()] if sys.stdout.isatty() and not _has_bar(given) else []
+    bar = [ProgressBar()] if shows_bars() and not _has_bar(given) else []
     checkpoints = [] if config.checkpoint is None else [config.checkpoint, LastCheckpoint()]
     stopping = [] if config.early_stopping is None else [config.early_stopping]
     summary = [] if config.trainer.enable_model_summary is False else [Summary()]
     earlier = [] if records is None else [records]
     journal = Journal(goes_on=records is not None)
-    return [*earlier, *given, *bar, *checkpoints, *stopping, *summary, Finite(), journal]
+    return [Together(), *earlier, *given, *bar, *checkpoints, *stopping, *summary, Finite(), journal]
 
 
 def _quiet(command: FitCommand) -> dict[str, Any]:
     """No bar where nobody looks at it, and our own summary in place of Lightning's."""
     shown = command.config_init.trainer.enable_progress_bar is not False
-    has_place = sys.stdout.isatty() or _has_bar(command.config_init.trainer.callbacks or [])
+    has_place = shows_bars() or _has_bar(command.config_init.trainer.callbacks or [])
     return {"enable_progress_bar": shown and has_place, "enable_model_summary": False}
 
 

@@ -41,6 +41,11 @@ def set_up() -> None:
         warnings.filterwarnings("ignore", message, category)
 
 
+def shows_bars() -> bool:
+    """Whether standard output is a terminal, and one that can draw over what stands there."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def fitting_precision(asked: Any, accelerator: Any) -> Any:
     """What to compute with: 16 bits where the hardware is made for it, and nowhere else.
 
@@ -115,6 +120,11 @@ def _import_lightning() -> None:
 _NOT_FOR_THE_USER: list[tuple[str, type[Warning]]] = [
     # Lightning calls torch's tree functions in a way that torch 2.13 is about to drop: theirs to mend.
     (r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning),
+    # jsonargparse 5, which is not allowed here, will drop two calls that Lightning 2.6 makes: theirs to mend. The first
+    # one comes with a word on how such warnings are shown.
+    (r"\s*By default only one JsonargparseDeprecationWarning per type is shown", DeprecationWarning),
+    (r"\s*``instantiate_classes`` was deprecated in v4\.49", DeprecationWarning),
+    (r"\s*skip_none parameter was deprecated in v4\.49", DeprecationWarning),
     # A training that goes on in a new run folder keeps its checkpoints there, as it should.
     (r"The dirpath has changed from", UserWarning),
     # A training that goes on in its own folder keeps its checkpoints beside those that are there.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from rnn_lightning.callbacks.journal import in_words, say
 from rnn_lightning.cli.app import ScoreCommand
 from rnn_lightning.cli.chosen import choose
 from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.process import shows_bars
 from rnn_lightning.cli.words import refuse_names, taken
 
 
@@ -53,7 +53,7 @@ def _score(verb: str, options: list[str]) -> int:
         )
     if not words.has("--json"):
         say(f"{'Testing' if verb == 'test' else 'Validating'} {chosen.in_words}")
-    shown = sys.stdout.isatty() and not words.has("--json")
+    shown = shows_bars() and not words.has("--json")
     loggers = command.loggers(chosen.run or Path())
     trainer = command.instantiate_trainer(logger=loggers, enable_progress_bar=shown, enable_model_summary=False)
     found = getattr(trainer, verb)(chosen.model, datamodule=command.datamodule, verbose=False)

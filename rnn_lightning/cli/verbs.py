@@ -70,12 +70,18 @@ VERBS: dict[str, Verb] = {
             Option(
                 "--run", "RUN", "run that --ckpt_path best or last is taken from; the newest of the kind by default"
             ),
+            Option(
+                "--dry-run",
+                "",
+                "say what the training would be, its data, time and memory, from a few of its steps; keep nothing",
+            ),
         ),
         (*_TRAINING, "ckpt_path"),
         examples=(
             "fit --config lstm.yaml",
             "fit --config gru.yaml --config imdb.yaml --model.hidden_size 256 --trainer.max_epochs 3",
             "fit --resume --trainer.max_epochs 40",
+            "fit --config lstm.yaml --config imdb.yaml --dry-run",
         ),
     ),
     "validate": Verb(

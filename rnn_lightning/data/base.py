@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.accelerators import CUDAAccelerator
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from rnn_lightning.batch import Batch, Facts, Ragged
 from rnn_lightning.data.loader import Loader
@@ -101,12 +101,12 @@ class SequenceData(pl.LightningDataModule, ABC):
         """The first training sequences, as many as a batch has, once `setup` has run."""
         return self.train.__getitems__(list(range(min(len(self.train), self.batch_size))))
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> Loader:
         """Batches of similar length, in another order each epoch."""
         seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
         return self._loader(self.train, LengthBucketSampler(self.train.lengths, self.batch_size, True, seed))
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> Loader:
         """Each validation sequence once, sorted by length.
 
         Raises:
@@ -114,7 +114,7 @@ class SequenceData(pl.LightningDataModule, ABC):
         """
         return self._loader(self.val, self._each_once("validation", self.val))
 
-    def test_dataloader(self) -> DataLoader[Batch]:
+    def test_dataloader(self) -> Loader:
         """Each test sequence once, sorted by length.
 
         Raises:
@@ -122,7 +122,7 @@ class SequenceData(pl.LightningDataModule, ABC):
         """
         return self._loader(self.test, self._each_once("test", self.test))
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
+    def predict_dataloader(self) -> Loader:
         """The test sequences in their own order."""
         return self._loader(self.test, None)
 

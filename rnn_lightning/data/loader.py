@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 from torch.utils.data import DataLoader
 
 from rnn_lightning.batch import Batch
 from rnn_lightning.data.sampler import LengthBucketSampler
+
+if TYPE_CHECKING:
+    from rnn_lightning.data.base import Sequences
 
 
 class Loader(DataLoader[Batch]):
@@ -19,6 +23,7 @@ class Loader(DataLoader[Batch]):
         trainer: who asks for the batches, if it is a Trainer.
     """
 
+    dataset: Sequences
     trainer: pl.Trainer | None = None
     _is_new = True
 
@@ -32,6 +37,12 @@ class Loader(DataLoader[Batch]):
             done = self.trainer.fit_loop.batch_idx + 1 if resumed and self.trainer is not None else 0
             self.sampler.first = done * self.batch_size
         yield from super().__iter__()
+
+    def batches(self, most: int) -> list[list[int]]:
+        """The sequences of each of an epoch's first batches, by their numbers."""
+        size = self.batch_size or 1
+        indices = list(islice(self.sampler, most * size))
+        return [indices[start : start + size] for start in range(0, len(indices), size)]
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: Lightning counts the batches. That there is a state tells it that a training can be resumed."""

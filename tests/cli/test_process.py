@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import platform
 from pathlib import Path
@@ -158,3 +159,21 @@ def test_a_cpu_without_bf16_says_so(command: Command, monkeypatch: pytest.Monkey
     assert trained.err == (
         "This CPU has no instructions for bf16 and would emulate it, several times slower: 32 bits are taken\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "kind", "wanted"),
+    [(True, "xterm-256color", True), (True, None, True), (True, "dumb", False), (False, "xterm-256color", False)],
+)
+def test_bars_are_for_terminals_that_can_draw_over_them(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, kind: str | None, wanted: bool
+) -> None:
+    class Stream(io.StringIO):
+        def isatty(self) -> bool:
+            return is_terminal
+
+    monkeypatch.delenv("TERM", raising=False)
+    if kind is not None:
+        monkeypatch.setenv("TERM", kind)
+    monkeypatch.setattr("sys.stdout", Stream())
+    assert process.shows_bars() is wanted
