@@ -23,7 +23,7 @@ _AT_ONCE = 1 << 20
 
 
 def mcnemar(first: Array, second: Array) -> float:
-    """p that two models are equally often right, by McNemar's test in its mid-p form.
+    """Gives p that two models are equally often right, by McNemar's test in its mid-p form.
 
     It looks at the sequences that one model alone is right on: by chance, either model is so on half of them. The mid-p
     form counts what was observed itself by half, and keeps to its level where the exact one is too careful (Fagerland,
@@ -46,10 +46,10 @@ def mcnemar(first: Array, second: Array) -> float:
 
 
 def sign_flips(differences: Array) -> float:
-    """p that two models are equally good, by exchanging them on each sequence at will (Fisher's permutation test).
+    """Gives p that two models are equally good, by exchanging them on each sequence (Fisher's permutation test).
 
-    If they are, a difference might as well have had the other sign; p is the share of all ways to choose the signs whose
-    sum is at least as far from 0 as the observed one.
+    If they are, a difference might as well have had the other sign; p is the share of all ways to choose the signs
+    whose sum is at least as far from 0 as the observed one.
 
     Args:
         differences: what the second model has less than the first, of each sequence (S,).
@@ -65,7 +65,7 @@ def sign_flips(differences: Array) -> float:
     while left:
         rows = min(left, max(_AT_ONCE // size, 1))
         bits = np.unpackbits(np.frombuffer(random.bytes(rows * size // 8 + 1), np.uint8), count=rows * size)
-        sums = differences.sum() - 2 * (bits.reshape(rows, size) @ differences)
+        sums = differences.sum() - 2 * (bits.reshape(rows, size).astype(float) @ differences)
         found += int((np.abs(sums) >= far).sum())
         left -= rows
     return (found + 1) / (_DRAWN + 1)

@@ -28,20 +28,24 @@ def write_together(contents: Mapping[Path, bytes | None]) -> None:
     Raises:
         UserError: one of them cannot be written; the old ones are left.
     """
-    unfinished = {path: path.with_name(f"{path.name}.unfinished") for path, content in contents.items() if content}
+    new = [
+        (path, path.with_name(f"{path.name}.unfinished"), content)
+        for path, content in contents.items()
+        if content is not None
+    ]
     path = next(iter(contents))
     try:
-        for path, content in contents.items():
-            if content is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                unfinished[path].write_bytes(content)
+        for path, unfinished, content in new:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_bytes(content)
+        # The first is written over; the others are away before it changes.
         for path in list(contents)[1:]:
             path.unlink(missing_ok=True)
-        for path in unfinished:
-            os.replace(unfinished[path], path)
+        for path, unfinished, _ in new:
+            os.replace(unfinished, path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
     finally:
-        for leftover in unfinished.values():
+        for _, unfinished, _ in new:
             with suppress(OSError):
-                leftover.unlink()
+                unfinished.unlink()

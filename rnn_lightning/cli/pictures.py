@@ -12,6 +12,8 @@ from rnn_lightning.cli.files import write_whole
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+DPI = 150
+
 
 def need_matplotlib(what: str) -> None:
     """Looks whether pictures can be drawn.
@@ -28,12 +30,17 @@ def need_matplotlib(what: str) -> None:
         raise UserError(f"{what} with matplotlib: pip install 'rnn-lightning[plot]'") from error
 
 
+def png(figure: Figure) -> bytes:
+    """A picture as the content of a file."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=DPI)
+    return picture.getvalue()
+
+
 def save(figure: Figure, path: Path) -> None:
     """Writes a picture as a whole, or not at all.
 
     Raises:
         UserError: it cannot be written there.
     """
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=150)
-    write_whole(path, picture.getvalue())
+    write_whole(path, png(figure))

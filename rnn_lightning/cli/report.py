@@ -1,29 +1,44 @@
-"""`rnn-lightning report`: pictures of what runs recorded. Neither torch nor a checkpoint is needed."""
+"""`rnn-lightning report`: what runs recorded, as a page and pictures. Neither torch nor a checkpoint is needed."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnn_lightning.cli import configs, pictures, runs
 from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.files import write_whole
 from rnn_lightning.registry import did_you_mean
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from rnn_lightning.cli.page import Run
+
+PAGE = "report.html"
+_PANELS = 2
+"""Measurements that the comparison of several runs shows, side by side."""
 _USAGE = """\
 usage: rnn-lightning report [RUN ...] [--output FOLDER]
 
-  RUN            run to draw, a folder or the time of its start; several are drawn together; the newest by default
-  --output       folder for the pictures; by default that of the run, or report/ for several runs
+  RUN              run to draw, a folder or the time of its start; several are drawn together; the newest by default
+  --output         folder for the page; by default that of the run, or report/ for several runs
 
-  learning.png   loss in training and in validation, epoch by epoch
-  gradients.png  how far back the gradient reaches; of runs trained with --config presets/gradients.yaml
+  report.html      all of it on one page, which needs no other file: scores, settings, pictures, and which runs differ
+  learning.png     loss in training and in validation, epoch by epoch
+  gradients.png    how far back the gradient reaches; of runs trained with --config presets/gradients.yaml
+  comparison.png   the test scores of several runs with their intervals
+  confusion.png    of tested classifiers: which classes are taken for which
+  calibration.png  of tested classifiers: are they right as often as they say?
+  scatter.png      of tested regressions: answers beside true values
 """
 
 
 def report(options: list[str]) -> int:
-    """Draws the runs that are named, and says where the pictures are.
+    """Draws the runs that are named, says which of them differ, and where the page is.
 
     Args:
         options: command-line words.
@@ -36,18 +51,73 @@ def report(options: list[str]) -> int:
         return 0
     names, output = _asked(options)
     pictures.need_matplotlib("report draws")
-    from rnn_lightning.cli import curves
+    from rnn_lightning.cli import page, pairs
 
-    chosen = labelled([runs.find(name, scored=False) for name in dict.fromkeys(names)] or [_newest()])
-    folder = Path(output) if output else next(iter(chosen.values())) if len(chosen) == 1 else Path("report")
-    drawn = {"learning.png": curves.learning(chosen), "gradients.png": curves.gradients(chosen)}
-    for name, (figure, missing) in drawn.items():
-        for line in missing:
-            print(line, file=sys.stderr)
-        if figure is not None:
-            pictures.save(figure, folder / name)
-            print(folder / name)
+    folders = labelled([runs.find(name, scored=False) for name in dict.fromkeys(names)] or [_newest()])
+    folder = Path(output) if output else next(iter(folders.values())) if len(folders) == 1 else Path("report")
+    chosen = [page.opened(label, run) for label, run in folders.items()]
+    figures, missing = _drawn(chosen)
+    answers = {run.label: run.answers for run in chosen if run.answers is not None}
+    compared, not_comparable = pairs.compared(answers)
+    for line in (*missing, *_untested(chosen)):
+        print(line, file=sys.stderr)
+    for line in (*compared, *not_comparable):
+        print(line)
+    files = {name: pictures.png(figure) for name, figure in figures.items() if figure is not None}
+    words = ["report", *(str(run.folder) for run in chosen), *([f"--output={output}"] if output else [])]
+    files[PAGE] = page.rendered(chosen, files, compared, not_comparable, page.command_lines(chosen, words))
+    for name, content in files.items():
+        write_whole(folder / name, content)
+        print(folder / name)
     return 0
+
+
+def _drawn(chosen: list[Run]) -> tuple[dict[str, Figure | None], list[str]]:
+    """The pictures by their names, and a line for each run that has not recorded what one shows."""
+    from rnn_lightning.cli import answers, curves
+
+    folders = {run.label: run.folder for run in chosen}
+    learning, no_losses = curves.learning(folders)
+    gradients, no_gradients = curves.gradients(folders)
+    found = {run.label: run.answers for run in chosen if run.answers is not None}
+    classifiers = {label: arrays for label, arrays in found.items() if "label" in arrays}
+    regressions = {label: arrays for label, arrays in found.items() if "value" in arrays}
+    scored = _scored(chosen)
+    figures = {
+        "learning.png": learning,
+        "gradients.png": gradients,
+        "comparison.png": answers.scores(scored) if scored else None,
+        "confusion.png": answers.confusion(classifiers) if classifiers else None,
+        "calibration.png": answers.reliability(classifiers) if classifiers else None,
+        "scatter.png": answers.scatter(regressions) if regressions else None,
+    }
+    return figures, [*no_losses, *no_gradients]
+
+
+def _scored(chosen: list[Run]) -> list[Any]:
+    """What was measured of all tested runs alike, where there are several."""
+    from rnn_lightning.cli import answers, page
+
+    tested = [run for run in chosen if run.scores]
+    common = [name for name in page.measures(tested) if all(name in run.scores for run in tested)]
+    if len(tested) < 2:
+        return []
+    return [
+        answers.Scored(name, {run.label: (run.scores[name], run.ends(name)) for run in tested}, tested[0].chance(name))
+        for name in common[:_PANELS]
+    ]
+
+
+def _untested(chosen: list[Run]) -> list[str]:
+    """A line for each run that lacks what a test would give."""
+    lines = []
+    for run in chosen:
+        test = f"rnn-lightning test --run {shlex.quote(str(run.folder))}"
+        if not run.scores:
+            lines.append(f"{run.folder} has no test scores: {test}")
+        elif run.answers is None:
+            lines.append(f"{run.folder} has not kept what came out for each test sequence: {test}")
+    return lines
 
 
 def labelled(folders: list[Path]) -> dict[str, Path]:

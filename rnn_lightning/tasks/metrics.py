@@ -14,7 +14,6 @@ from torchmetrics.utilities.data import dim_zero_cat
 
 from rnn_lightning import intervals
 
-
 _UNKNOWN_ROW = -1
 
 

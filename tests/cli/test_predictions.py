@@ -1,4 +1,4 @@
-"""What `test` keeps of each test sequence: in the order of the data, whole or not at all, and readable without torch."""
+"""What `test` keeps of each test sequence: in the order of the data, whole or not at all, readable without torch."""
 
 from __future__ import annotations
 
