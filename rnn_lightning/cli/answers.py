@@ -101,6 +101,7 @@ def reliability(found: Mapping[str, Arrays]) -> Figure:
     upper.set_ylabel("share that is right", color=INK)
     lower.set_ylabel("sequences", color=INK)
     lower.set_yscale("log")
+    lower.minorticks_off()
     legend(figure, list(handles), (), "outside upper left")
     return figure
 

@@ -130,7 +130,6 @@ class _Row(NamedTuple):
     difference: str
     interval_in_words: str
     p_in_words: str
-    verdict: str
     differ: bool
 
 
@@ -196,16 +195,18 @@ def rendered(
     return page.encode()
 
 
-def command_lines(found: list[Run], report: list[str]) -> list[str]:
+def command_lines(found: list[Run], output: str | None) -> list[str]:
     """What would make the runs and the page again.
 
     Args:
         found: the runs.
-        report: the words after rnn-lightning that made the page.
+        output: the folder that the page was asked to go to; None: none was named.
     """
     lines = [["fit", "--config", str(run.folder / runs.CONFIG)] for run in found]
     lines += [["test", "--run", str(run.folder)] for run in found if run.scores]
-    return [shlex.join(["rnn-lightning", *words]) for words in (*lines, report)]
+    where = [] if output is None else ["--output", output]
+    lines.append(["report", *(str(run.folder) for run in found), *where])
+    return [shlex.join(["rnn-lightning", *words]) for words in lines]
 
 
 def _scores(folder: Path) -> dict[str, Any]:
@@ -285,7 +286,6 @@ def _row(pair: Pair) -> _Row:
         f"{first - second:.4f}",
         f"[{low:.4f}, {high:.4f}]",
         p_in_words(pair.p),
-        pair.verdict,
         pair.differ,
     )
 

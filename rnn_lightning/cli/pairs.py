@@ -42,17 +42,13 @@ class Pair(NamedTuple):
         """Whether there is more to it than chance."""
         return self.p < _LEVEL
 
-    @property
-    def verdict(self) -> str:
-        """What follows from it, in plain words."""
-        return "these two runs differ beyond chance" if self.differ else "these two runs do not differ beyond chance"
-
     def __str__(self) -> str:
         (first, second), (low, high) = self.values, self.interval
+        verdict = f"these two runs {'differ' if self.differ else 'do not differ'} beyond chance"
         corrected = f" (corrected for {self.compared} comparisons)" if self.compared > 1 else ""
         return (
             f"{self.best} and {self.other}: {self.measure} {first:.4f} against {second:.4f}, "
-            f"difference {first - second:.4f} [{low:.4f}, {high:.4f}], {p_in_words(self.p)}{corrected}: {self.verdict}"
+            f"difference {first - second:.4f} [{low:.4f}, {high:.4f}], {p_in_words(self.p)}{corrected}: {verdict}"
         )
 
 

@@ -8,10 +8,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnn_lightning.cli import configs, pictures, runs
+from rnn_lightning.cli import pictures, runs
 from rnn_lightning.cli.errors import UserError
-from rnn_lightning.cli.files import write_whole
-from rnn_lightning.registry import did_you_mean
+from rnn_lightning.cli.files import write_together
+from rnn_lightning.cli.words import taken
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,20 +21,6 @@ if TYPE_CHECKING:
 PAGE = "report.html"
 _PANELS = 2
 """Measurements that the comparison of several runs shows, side by side."""
-_USAGE = """\
-usage: rnn-lightning report [RUN ...] [--output FOLDER]
-
-  RUN              run to draw, a folder or the time of its start; several are drawn together; the newest by default
-  --output         folder for the page; by default that of the run, or report/ for several runs
-
-  report.html      all of it on one page, which needs no other file: scores, settings, pictures, and which runs differ
-  learning.png     loss in training and in validation, epoch by epoch
-  gradients.png    how far back the gradient reaches; of runs trained with --config presets/gradients.yaml
-  comparison.png   the test scores of several runs with their intervals
-  confusion.png    of tested classifiers: which classes are taken for which
-  calibration.png  of tested classifiers: are they right as often as they say?
-  scatter.png      of tested regressions: answers beside true values
-"""
 
 
 def report(options: list[str]) -> int:
@@ -46,29 +32,25 @@ def report(options: list[str]) -> int:
     Returns:
         The exit code.
     """
-    if not {"-h", "--help"}.isdisjoint(options):
-        print(_USAGE, end="")
-        return 0
-    names, output = _asked(options)
+    words = taken("report", options)
+    output = words.one("--output")
     pictures.need_matplotlib("report draws")
     from rnn_lightning.cli import page, pairs
 
-    folders = labelled([runs.find(name, scored=False) for name in dict.fromkeys(names)] or [_newest()])
+    folders = labelled([runs.find(name, scored=False) for name in dict.fromkeys(words.names)] or [_newest()])
     folder = Path(output) if output else next(iter(folders.values())) if len(folders) == 1 else Path("report")
     chosen = [page.opened(label, run) for label, run in folders.items()]
     figures, missing = _drawn(chosen)
     answers = {run.label: run.answers for run in chosen if run.answers is not None}
     compared, not_comparable = pairs.compared(answers)
+    files = {name: pictures.png(figure) for name, figure in figures.items() if figure is not None}
+    commands = page.command_lines(chosen, output)
+    files[PAGE] = page.rendered(chosen, files, compared, not_comparable, commands)
+    write_together({folder / name: content for name, content in files.items()})
     for line in (*missing, *_untested(chosen)):
         print(line, file=sys.stderr)
-    for line in (*compared, *not_comparable):
+    for line in (*compared, *not_comparable, *(folder / name for name in files)):
         print(line)
-    files = {name: pictures.png(figure) for name, figure in figures.items() if figure is not None}
-    words = ["report", *(str(run.folder) for run in chosen), *([f"--output={output}"] if output else [])]
-    files[PAGE] = page.rendered(chosen, files, compared, not_comparable, page.command_lines(chosen, words))
-    for name, content in files.items():
-        write_whole(folder / name, content)
-        print(folder / name)
     return 0
 
 
@@ -143,20 +125,6 @@ def _settings(config: dict[str, Any]) -> dict[str, Any]:
     cell_options = options.pop("cell_options", None) or {}
     data = config["data"]["class_path"].rpartition(".")[2]
     return {**options, **cell_options, "data": data, "seed": config.get("seed_everything")}
-
-
-def _asked(options: list[str]) -> tuple[list[str], str | None]:
-    """The runs' names, and the folder for the pictures."""
-    names: list[str] = []
-    output = None
-    for flag, value in configs.pairs(options):
-        if flag == "--output":
-            output = configs.text(flag, value)
-        elif flag.startswith("-"):
-            raise UserError(f"report has no option {flag}; it has --output{did_you_mean(flag, ['--output'])}")
-        else:
-            names.append(flag)
-    return names, output
 
 
 def _newest() -> Path:
