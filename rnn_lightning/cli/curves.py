@@ -58,7 +58,7 @@ def learning(runs: Mapping[str, Path]) -> Drawn:
             axes.plot(epochs, [losses[name][epoch] for epoch in epochs], style, color=colour, lw=1.8, marker="o", ms=3)
     dress(axes, "epoch")
     axes.set_ylabel("loss", color=INK)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_title("The loss, epoch by epoch", loc="left", color=INK)
     legend(figure, list(found), (("validation", "-"), ("training", "--")))
     return figure, missing
