@@ -42,7 +42,7 @@ def mcnemar(first: Array, second: Array) -> float:
     for number in range(fewer):
         sum_of_ways += ways
         ways = ways * (count - number) // (number + 1)
-    return (2 * sum_of_ways + ways) / 2**count
+    return (2 * sum_of_ways + ways) / (1 << count)
 
 
 def sign_flips(differences: Array) -> float:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rnn_lightning.calibration import calibration
-from rnn_lightning.cli.curves import COLOURS, FAINT, INK, colours, dress, legend
+from rnn_lightning.cli.curves import COLOURS, FAINT, INK, colours, dress, legend, plain
 from rnn_lightning.cli.predictions import Arrays
 from rnn_lightning.intervals import binomial
 
@@ -46,6 +46,7 @@ def confusion(found: Mapping[str, Arrays]) -> Figure | None:
     for axes in panels[len(tables) :]:
         axes.set_visible(False)
     for axes, (label, (names, counts)) in zip(panels, tables.items(), strict=False):
+        shown = [plain(name) for name in names]
         sizes = counts.sum(1, keepdims=True)
         shares = np.divide(counts, sizes, out=np.zeros(counts.shape), where=sizes > 0)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -56,9 +57,9 @@ def confusion(found: Mapping[str, Arrays]) -> Figure | None:
         dress(axes, "answered")
         axes.set_ylabel("true", color=INK)
         axes.grid(visible=False)
-        axes.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 9 else 45)
-        axes.set_yticks(range(len(names)), names)
-        axes.set_title("\n".join(textwrap.wrap(label, 30)), color=INK, size=10)
+        axes.set_xticks(range(len(names)), shown, rotation=0 if max(map(len, names)) < 9 else 45)
+        axes.set_yticks(range(len(names)), shown)
+        axes.set_title(plain("\n".join(textwrap.wrap(label, 30))), color=INK, size=10)
     return figure
 
 
@@ -115,7 +116,7 @@ def scatter(found: Mapping[str, Arrays]) -> Figure:
         axes.plot(ends, ends, "--", color=INK, lw=1)
         axes.plot(arrays["target"], arrays["value"], "o", color=COLOURS[0], alpha=0.3, ms=3, mew=0)
         dress(axes, "true")
-        axes.set_title("\n".join(textwrap.wrap(label, 40)), color=INK, size=10)
+        axes.set_title(plain("\n".join(textwrap.wrap(label, 40))), color=INK, size=10)
     panels[0].set_ylabel("answered", color=INK)
     return figure
 
@@ -123,7 +124,7 @@ def scatter(found: Mapping[str, Arrays]) -> Figure:
 def scores(measured: list[Scored]) -> Figure:
     """A panel for each measurement: a dot for each run, with its 95 % interval; a dashed line at the chance level."""
     labels = list(measured[0].values)
-    shown = ["\n".join(textwrap.wrap(label, 28)) for label in labels]
+    shown = [plain("\n".join(textwrap.wrap(label, 28))) for label in labels]
     height = sum(1 + text.count("\n") for text in shown)
     figure = Figure((2.0 + 3.2 * len(measured), 1.1 + 0.3 * height), layout="constrained")
     for axes, scored in zip(figure.subplots(1, len(measured), sharey=True, squeeze=False)[0], measured, strict=True):

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -19,6 +19,8 @@ from matplotlib.ticker import MaxNLocator
 
 from rnn_lightning.cli.errors import UserError
 
+Place = Literal["outside right upper", "outside upper left"]
+"""Where a legend stands."""
 Drawn = tuple[Figure | None, list[str]]
 """A picture, or None where no run recorded what it shows; and a line for each run that did not."""
 
@@ -104,8 +106,8 @@ def comparison(panels: list[Panel]) -> Figure:
             axes.axvline(panel.chance, color=INK, ls="--", lw=1)
             axes.annotate(" chance", (panel.chance, 1), xycoords=("data", "axes fraction"), va="top", color=INK, size=8)
         dress(axes, panel.metric)
-        axes.set_title("\n".join(textwrap.wrap(panel.name, 30)), size=10, color=INK)
-        axes.set_yticks(range(len(rows)), rows)
+        axes.set_title(plain("\n".join(textwrap.wrap(panel.name, 30))), size=10, color=INK)
+        axes.set_yticks(range(len(rows)), map(plain, rows))
         axes.set_ylim(len(rows) - 0.5, -0.5)
     return figure
 
@@ -170,6 +172,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def plain(text: str) -> str:
+    """A name as it is: what stands between two dollar signs is no formula."""
+    return text.replace("$", r"\$")
+
+
 def colours(count: int) -> list[Any]:
     """So many colours that can be told apart."""
     if count <= len(COLOURS):
@@ -189,11 +196,10 @@ def dress(axes: Axes, x: str) -> None:
 
 
 def legend(
-    figure: Figure, names: list[str], kinds: Iterable[tuple[str, str]], place: str = "outside right upper"
+    figure: Figure, names: list[str], kinds: Iterable[tuple[str, str]], place: Place = "outside right upper"
 ) -> None:
     """A colour for each name, then what each style of line means, if there is more than one."""
-    lines = [
-        Line2D([], [], color=colour, lw=3, label=name) for colour, name in zip(colours(len(names)), names, strict=True)
-    ]
+    pairs = zip(colours(len(names)), names, strict=True)
+    lines = [Line2D([], [], color=colour, lw=3, label=plain(name)) for colour, name in pairs]
     styles = [Line2D([], [], color=INK, lw=1.8, ls=style, label=what) for what, style in kinds]
     figure.legend(handles=[*lines, *styles], loc=place, frameon=False, labelcolor=INK)

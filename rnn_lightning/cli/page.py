@@ -18,7 +18,7 @@ import numpy as np
 
 from rnn_lightning.calibration import calibration
 from rnn_lightning.cli import predictions, runs
-from rnn_lightning.cli.answers import BINS
+from rnn_lightning.cli.answers import BINS, classes
 from rnn_lightning.cli.errors import UserError
 from rnn_lightning.cli.pairs import Pair, p_in_words
 from rnn_lightning.cli.pictures import DPI
@@ -114,7 +114,7 @@ class Run:
 class _Text(NamedTuple):
     """A text that a classifier was sure of, and wrong."""
 
-    index: int
+    row: int
     target: str
     label: str
     probability: str
@@ -186,6 +186,7 @@ def rendered(
         not_comparable=not_comparable,
         calibrated=[(run.label, f"{_calibration_error(run):.3f}") for run in classifiers],
         bins=BINS,
+        classes=", ".join(dict.fromkeys(name for run in classifiers for name in classes(run.answers or {}))),
         wrong=[(run.label, texts) for run in classifiers if (texts := _wrong(run, len(classifiers)))],
         commands=commands,
         made=datetime.now().strftime("%Y-%m-%d %H:%M"),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnn_lightning.cli.predictions import Arrays
-from rnn_lightning.intervals import Interval, of_mean
+from rnn_lightning.intervals import Array, Interval, of_mean
 from rnn_lightning.paired import holm, mcnemar, sign_flips
 
 _LEVEL = 0.05
@@ -56,8 +56,8 @@ class _Measure(NamedTuple):
     """A measurement, as a mean over sequences or over their steps."""
 
     name: str
-    sums: np.ndarray
-    counts: np.ndarray
+    sums: Array
+    counts: Array
     higher_is_better: bool = False
     of_yes_or_no: bool = False
 
@@ -107,12 +107,14 @@ def _against_the_best(group: list[str], found: Mapping[str, Arrays]) -> list[Pai
     others = [label for label in group if label != best]
     pairs = []
     for index, first in enumerate(measures[best]):
-        seconds = [measures[label][index] for label in others]
+        # Of numbers that are none nothing follows.
+        others_here = [label for label in others if np.isfinite(first.sums - measures[label][index].sums).all()]
+        seconds = [measures[label][index] for label in others_here]
         ps = holm([_p(first, second) for second in seconds])
-        for label, second, p in zip(others, seconds, ps, strict=True):
+        for label, second, p in zip(others_here, seconds, ps, strict=True):
             interval = of_mean(first.sums - second.sums, first.counts)
             values = (first.mean, second.mean)
-            pairs.append(Pair(best, label, first.name, values, interval, p, len(others), first.of_yes_or_no))
+            pairs.append(Pair(best, label, first.name, values, interval, p, len(ps), first.of_yes_or_no))
     # What was measured of two runs stands together.
     return sorted(pairs, key=lambda pair: others.index(pair.other))
 

@@ -27,7 +27,7 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 """The same as it is read again; `text` is None where it was not kept."""
 
 
-def most_wrong(outcomes: Columns, count: int) -> list[int]:
+def most_wrong(outcomes: Mapping[str, Any], count: int) -> list[int]:
     """The sequences that a classifier was wrong of, those that it was most sure of first."""
     pairs = enumerate(zip(outcomes["target"], outcomes["label"], strict=True))
     wrong = [index for index, (target, label) in pairs if target != label]

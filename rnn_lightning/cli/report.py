@@ -49,8 +49,7 @@ def report(options: list[str]) -> int:
     write_together({folder / name: content for name, content in files.items()})
     for line in (*missing, *_untested(chosen)):
         print(line, file=sys.stderr)
-    for line in (*compared, *not_comparable, *(folder / name for name in files)):
-        print(line)
+    print(*compared, *not_comparable, *(folder / name for name in files), sep="\n")
     return 0
 
 

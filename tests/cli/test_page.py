@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import warnings
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import yaml
 from matplotlib.image import imread
 
 from rnn_lightning.calibration import calibration
-from rnn_lightning.cli import answers, predictions
+from rnn_lightning.cli import answers, main, pictures, predictions
 from tests.cli.helpers import files, one_mistake, only_run
 from tests.conftest import SMALL, Command, _train
 
@@ -78,17 +79,18 @@ def _two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
     for cell in ("lstm", "rnn"):
         _train(folder, "--config", f"{cell}.yaml", *SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for run in Path("runs").glob("*/*"):
+            assert main(["test", "--run", str(run)]) == 0
     return folder / "runs"
 
 
 @pytest.fixture
-def two_runs(_two_runs: Path, command: Command) -> list[Path]:
+def two_runs(_two_runs: Path, workplace: Path) -> list[Path]:
     """A tested run of an LSTM and one of an RNN, in the runs/ of this test."""
     shutil.copytree(_two_runs, "runs", dirs_exist_ok=True)
-    found = sorted(Path("runs").glob("*/*"), key=lambda run: run.parent.name)
-    for run in found:
-        assert command("test", "--run", run).code == 0
-    return found
+    return sorted(Path("runs").glob("*/*"), key=lambda run: run.parent.name)
 
 
 def _scores(run: Path) -> dict[str, Any]:
@@ -284,11 +286,23 @@ def test_a_confusion_matrix_counts_each_pair_of_classes() -> None:
     assert answers.confusion({"lstm": _classes(21)}) is None
 
 
+def test_names_in_any_script_and_with_dollars_are_drawn_as_they_are() -> None:
+    names = np.array(["$5", "$x^2$", "负面", "正面"])
+    arrays = {"target": np.repeat(names, 5), "label": np.tile(names, 5)}
+    figure = answers.confusion({"lstm, vectors $a$.txt": arrays})
+    assert figure is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert pictures.png(figure).startswith(b"\x89PNG")
+    shown = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert [text.replace(r"\$", "$") for text in shown] == sorted(names.tolist())
+
+
 def _rendered(page: Path, tmp_path: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
-    quiet = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
-    words = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", *quiet]
-    place = f"--user-data-dir={tmp_path / 'browser'}"
-    return subprocess.run([*words, place, *options, page.as_uri()], check=True, capture_output=True, timeout=300)
+    alone = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+    screen = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
+    words = [str(CHROMIUM), *alone, *screen, f"--user-data-dir={tmp_path / 'browser'}", *options, page.as_uri()]
+    return subprocess.run(words, check=True, capture_output=True, timeout=300)
 
 
 @needs_browser

@@ -126,6 +126,18 @@ def test_what_has_steps_counts_by_them() -> None:
     assert not pairs[0].mcnemar
 
 
+def test_of_losses_that_are_no_numbers_nothing_is_said() -> None:
+    broken = _classifier(0.7, 1)
+    broken["loss"][3] = np.nan
+    pairs, _ = compared({"a": broken, "b": _classifier(0.9, 2), "c": _classifier(0.8, 3)})
+    assert [(pair.other, pair.measure) for pair in pairs] == [
+        ("a", "test_accuracy"),
+        ("c", "test_accuracy"),
+        ("c", "test_loss"),
+    ]
+    assert pairs[2].compared == 1
+
+
 @pytest.mark.parametrize(
     ("p", "words"),
     [(0.0001, "p < 0.001"), (0.001, "p = 0.001"), (0.0494, "p = 0.049"), (0.31, "p = 0.31"), (1, "p = 1.00")],
