@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -38,14 +39,8 @@ def confusion(found: Mapping[str, Arrays]) -> Figure | None:
     size = max(len(names) for names, _ in tables.values())
     if size > _MOST_CLASSES:
         return None
-    columns = min(len(tables), _IN_A_ROW)
-    rows = -(-len(tables) // columns)
-    side = 2.0 + 0.42 * max(size, 4)
-    figure = Figure((side * columns + 0.6, side * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes in panels[len(tables) :]:
-        axes.set_visible(False)
-    for axes, (label, (names, counts)) in zip(panels, tables.items(), strict=False):
+    figure, panels = _panels(list(tables), 2.0 + 0.42 * max(size, 4))
+    for axes, (names, counts) in zip(panels, tables.values(), strict=True):
         shown = [plain(name) for name in names]
         sizes = counts.sum(1, keepdims=True)
         shares = np.divide(counts, sizes, out=np.zeros(counts.shape), where=sizes > 0)
@@ -59,7 +54,6 @@ def confusion(found: Mapping[str, Arrays]) -> Figure | None:
         axes.grid(visible=False)
         axes.set_xticks(range(len(names)), shown, rotation=0 if max(map(len, names)) < 9 else 45)
         axes.set_yticks(range(len(names)), shown)
-        axes.set_title(plain("\n".join(textwrap.wrap(label, 30))), color=INK, size=10)
     return figure
 
 
@@ -109,15 +103,13 @@ def reliability(found: Mapping[str, Arrays]) -> Figure:
 
 def scatter(found: Mapping[str, Arrays]) -> Figure:
     """What was answered, beside what is true; a panel a run."""
-    figure = Figure((0.6 + 4.0 * len(found), 4.2), layout="constrained")
-    panels = figure.subplots(1, len(found), sharex=True, sharey=True, squeeze=False)[0]
-    for axes, (label, arrays) in zip(panels, found.items(), strict=True):
+    figure, panels = _panels(list(found), 4.2)
+    for axes, arrays in zip(panels, found.values(), strict=True):
         ends = [min(arrays["target"].min(), arrays["value"].min()), max(arrays["target"].max(), arrays["value"].max())]
         axes.plot(ends, ends, "--", color=INK, lw=1)
         axes.plot(arrays["target"], arrays["value"], "o", color=COLOURS[0], alpha=0.3, ms=3, mew=0)
         dress(axes, "true")
-        axes.set_title(plain("\n".join(textwrap.wrap(label, 40))), color=INK, size=10)
-    panels[0].set_ylabel("answered", color=INK)
+        axes.set_ylabel("answered", color=INK)
     return figure
 
 
@@ -135,9 +127,24 @@ def scores(measured: list[Scored]) -> Figure:
             axes.plot([value], [place], "o", color=colour, ms=7)
         if scored.chance is not None:
             axes.axvline(scored.chance, color=INK, ls="--", lw=1)
+            place_of_word = (scored.chance, 1)
+            axes.annotate(" chance", place_of_word, xycoords=("data", "axes fraction"), va="top", color=INK, size=8)
         dress(axes, scored.measure)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_yticks(range(len(labels)), shown)
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.axhline(len(labels) - 0.5, color=FAINT)
     return figure
+
+
+def _panels(labels: list[str], side: float) -> tuple[Figure, list[Axes]]:
+    """A square panel with a title for each run."""
+    columns = min(len(labels), _IN_A_ROW)
+    rows = -(-len(labels) // columns)
+    figure = Figure((side * columns + 0.6, side * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
+    for axes in panels[len(labels) :]:
+        axes.set_visible(False)
+    for axes, label in zip(panels, labels, strict=False):
+        axes.set_title(plain("\n".join(textwrap.wrap(label, 30))), color=INK, size=10)
+    return figure, panels[: len(labels)]

@@ -25,7 +25,6 @@ class Pair(NamedTuple):
         interval: the 95 % interval of the difference.
         p: of the test that they do not differ, Holm's correction made.
         compared: with how many runs the best one is compared.
-        mcnemar: by McNemar's test; else by exchanging the two at random.
     """
 
     best: str
@@ -35,7 +34,11 @@ class Pair(NamedTuple):
     interval: Interval
     p: float
     compared: int
-    mcnemar: bool
+
+    @property
+    def difference(self) -> float:
+        """What the best run has more than the other."""
+        return self.values[0] - self.values[1]
 
     @property
     def differ(self) -> bool:
@@ -48,7 +51,7 @@ class Pair(NamedTuple):
         corrected = f" (corrected for {self.compared} comparisons)" if self.compared > 1 else ""
         return (
             f"{self.best} and {self.other}: {self.measure} {first:.4f} against {second:.4f}, "
-            f"difference {first - second:.4f} [{low:.4f}, {high:.4f}], {p_in_words(self.p)}{corrected}: {verdict}"
+            f"difference {self.difference:.4f} [{low:.4f}, {high:.4f}], {p_in_words(self.p)}{corrected}: {verdict}"
         )
 
 
@@ -114,7 +117,7 @@ def _against_the_best(group: list[str], found: Mapping[str, Arrays]) -> list[Pai
         for label, second, p in zip(others_here, seconds, ps, strict=True):
             interval = of_mean(first.sums - second.sums, first.counts)
             values = (first.mean, second.mean)
-            pairs.append(Pair(best, label, first.name, values, interval, p, len(ps), first.of_yes_or_no))
+            pairs.append(Pair(best, label, first.name, values, interval, p, len(ps)))
     # What was measured of two runs stands together.
     return sorted(pairs, key=lambda pair: others.index(pair.other))
 

@@ -69,11 +69,14 @@ def read(run: Path) -> Arrays | None:
                 if lines[-1]["index"] != number - 1:
                     raise ValueError
         found = {name: np.array([line[name] for line in lines]) for name in lines[0] if name != "text"}
+        texts = [line.get("text") for line in lines]
+        if not all(text is None or isinstance(text, str) for text in texts):
+            raise ValueError
         if found["loss"].dtype.kind != "f" or any(values.dtype.kind not in "ifU" for values in found.values()):
             raise ValueError
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(f"{path}, line {number}, is damaged: run rnn-lightning test --run {run} again") from error
-    return {**found, "text": np.array([line.get("text") for line in lines], object)}
+    return {**found, "text": np.array(texts, object)}
 
 
 def _short(value: Any) -> Any:

@@ -16,7 +16,8 @@ from rnn_lightning.cli.words import taken
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from rnn_lightning.cli.page import Run
+    from rnn_lightning.cli.answers import Scored
+    from rnn_lightning.cli.reported import Run
 
 PAGE = "report.html"
 _PANELS = 2
@@ -35,11 +36,11 @@ def report(options: list[str]) -> int:
     words = taken("report", options)
     output = words.one("--output")
     pictures.need_matplotlib("report draws")
-    from rnn_lightning.cli import page, pairs
+    from rnn_lightning.cli import page, pairs, reported
 
     folders = labelled([runs.find(name, scored=False) for name in dict.fromkeys(words.names)] or [_newest()])
     folder = Path(output) if output else next(iter(folders.values())) if len(folders) == 1 else Path("report")
-    chosen = [page.opened(label, run) for label, run in folders.items()]
+    chosen = [reported.opened(label, run) for label, run in folders.items()]
     figures, missing = _drawn(chosen)
     answers = {run.label: run.answers for run in chosen if run.answers is not None}
     compared, not_comparable = pairs.compared(answers)
@@ -75,18 +76,20 @@ def _drawn(chosen: list[Run]) -> tuple[dict[str, Figure | None], list[str]]:
     return figures, [*no_losses, *no_gradients]
 
 
-def _scored(chosen: list[Run]) -> list[Any]:
-    """What was measured of all tested runs alike, where there are several."""
-    from rnn_lightning.cli import answers, page
+def _scored(chosen: list[Run]) -> list[Scored]:
+    """What was measured of all tested runs alike, where there are several; what has the same numbers only once."""
+    from rnn_lightning.cli import answers, reported
 
     tested = [run for run in chosen if run.scores]
-    common = [name for name in page.measures(tested) if all(name in run.scores for run in tested)]
     if len(tested) < 2:
         return []
-    return [
-        answers.Scored(name, {run.label: (run.scores[name], run.ends(name)) for run in tested}, tested[0].chance(name))
-        for name in common[:_PANELS]
-    ]
+    found: dict[tuple[float, ...], Scored] = {}
+    for name in reported.measures(tested):
+        if all(name in run.scores for run in tested):
+            values = {run.label: (run.scores[name], run.ends(name)) for run in tested}
+            numbers = tuple(value for value, _ in values.values())
+            found.setdefault(numbers, answers.Scored(name, values, tested[0].chance(name)))
+    return list(found.values())[:_PANELS]
 
 
 def _untested(chosen: list[Run]) -> list[str]:

@@ -123,7 +123,6 @@ def test_what_has_steps_counts_by_them() -> None:
     pairs, _ = compared(taggers)
     assert [(pair.best, pair.measure) for pair in pairs] == [("b", "test_accuracy"), ("b", "test_loss")]
     assert pairs[0].values[0] == pytest.approx((tokens * 0.7).astype(int).sum() / tokens.sum())
-    assert not pairs[0].mcnemar
 
 
 def test_of_losses_that_are_no_numbers_nothing_is_said() -> None:

@@ -176,6 +176,7 @@ def test_a_task_of_a_package_keeps_nothing(command: Command, plugin: Path) -> No
         b'{"index": 0, "loss": 0.5, "value": null}\n',
         b'{"index": 0, "loss": 0.5, "value": 1.0}\n{"index": 1, "loss": 0.5}\n',
         b'{"index": 0, "loss": 0.5, "probabilities": [0.5]}\n{"index": 1, "loss": 0.5, "probabilities": []}\n',
+        b'{"index": 0, "loss": 0.5, "text": 7}\n',
         b'{"index": 0, "loss"',
         b"\xff\xfe",
     ],
