@@ -30,11 +30,13 @@ class Batch(NamedTuple):
         inputs: token ids (B, T) int64, or features (B, T, D) float.
         lengths: valid steps of each sequence (B,) int64, 0 allowed.
         targets: one a sequence (B,), one a step (B, T), or None when there are none; a step's class may be NO_LABEL.
+        rows: the number of each sequence in its part of the data (B,); None where that is not known.
     """
 
     inputs: Tensor
     lengths: Tensor
     targets: Tensor | None = None
+    rows: Tensor | None = None
 
 
 class Ragged(NamedTuple):

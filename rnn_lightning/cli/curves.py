@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -19,13 +19,15 @@ from matplotlib.ticker import MaxNLocator
 
 from rnn_lightning.cli.errors import UserError
 
+Place = Literal["outside right upper", "outside upper left"]
+"""Where a legend stands."""
 Drawn = tuple[Figure | None, list[str]]
 """A picture, or None where no run recorded what it shows; and a line for each run that did not."""
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """To be told apart by the colour-blind too (Okabe and Ito 2008, https://jfly.uni-koeln.de/color/)."""
 _STYLES, _STATES = {"h": "-", "c": "--"}, {"h": "hidden state h", "c": "memory cell c"}
-_INK, _FAINT = "#333333", "#dddddd"
+INK, FAINT = "#333333", "#dddddd"
 _DECADES = 12
 """Powers of ten that are shown below the largest gradient: what is smaller teaches a layer nothing."""
 
@@ -52,15 +54,15 @@ def learning(runs: Mapping[str, Path]) -> Drawn:
         return None, missing
     figure = Figure((7, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    for colour, losses in zip(_colours(len(found)), found.values(), strict=True):
+    for colour, losses in zip(colours(len(found)), found.values(), strict=True):
         for name, style in (("val_loss", "-"), ("train_loss", "--")):
             epochs = sorted(losses.get(name, {}))
             axes.plot(epochs, [losses[name][epoch] for epoch in epochs], style, color=colour, lw=1.8, marker="o", ms=3)
-    _dress(axes, "epoch")
-    axes.set_ylabel("loss", color=_INK)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title("The loss, epoch by epoch", loc="left", color=_INK)
-    _legend(figure, list(found), (("validation", "-"), ("training", "--")))
+    dress(axes, "epoch")
+    axes.set_ylabel("loss", color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_title("The loss, epoch by epoch", loc="left", color=INK)
+    legend(figure, list(found), (("validation", "-"), ("training", "--")))
     return figure, missing
 
 
@@ -76,18 +78,18 @@ def gradients(runs: Mapping[str, Path]) -> Drawn:
     if not found:
         return None, missing
     figure = Figure((10.5, 4.6), layout="constrained")
-    figure.suptitle("How far back the gradient reaches", x=0.01, ha="left", color=_INK, weight="bold")
+    figure.suptitle("How far back the gradient reaches", x=0.01, ha="left", color=INK, weight="bold")
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     names = _panel(left, found, min, "before training")
     _panel(right, found, max, "after training")
-    left.set_ylabel("norm of the gradient at the state", color=_INK)
+    left.set_ylabel("norm of the gradient at the state", color=INK)
     left.set_yscale("log")
     drawn = [y for axes in (left, right) for line in axes.lines for y in line.get_ydata() if math.isfinite(y)]
     if drawn:
         left.set_ylim(max(min(drawn) / 3, max(drawn) * 10.0**-_DECADES), max(drawn) * 3)
     states = {state for records in found.values() for curves in records.values() for _, _, state in curves}
     kinds = [(what, _STYLES[state]) for state, what in _STATES.items() if state in states]
-    _legend(figure, names, kinds)
+    legend(figure, names, kinds)
     return figure, missing
 
 
@@ -97,17 +99,15 @@ def comparison(panels: list[Panel]) -> Figure:
     figure = Figure((1.5 + 2.6 * len(panels), 1.4 + 0.32 * len(rows)), layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
         for place, values in enumerate(panel.values[row] for row in rows):
-            axes.plot(values, [place] * len(values), "o", color=_COLOURS[0], alpha=0.6, ms=5, mew=0)
+            axes.plot(values, [place] * len(values), "o", color=COLOURS[0], alpha=0.6, ms=5, mew=0)
             if values:
-                axes.plot([fmean(values)], [place], "|", color=_COLOURS[1], ms=13, mew=2)
+                axes.plot([fmean(values)], [place], "|", color=COLOURS[1], ms=13, mew=2)
         if panel.chance is not None:
-            axes.axvline(panel.chance, color=_INK, ls="--", lw=1)
-            axes.annotate(
-                " chance", (panel.chance, 1), xycoords=("data", "axes fraction"), va="top", color=_INK, size=8
-            )
-        _dress(axes, panel.metric)
-        axes.set_title("\n".join(textwrap.wrap(panel.name, 30)), size=10, color=_INK)
-        axes.set_yticks(range(len(rows)), rows)
+            axes.axvline(panel.chance, color=INK, ls="--", lw=1)
+            axes.annotate(" chance", (panel.chance, 1), xycoords=("data", "axes fraction"), va="top", color=INK, size=8)
+        dress(axes, panel.metric)
+        axes.set_title(plain("\n".join(textwrap.wrap(panel.name, 30))), size=10, color=INK)
+        axes.set_yticks(range(len(rows)), map(plain, rows))
         axes.set_ylim(len(rows) - 0.5, -0.5)
     return figure
 
@@ -116,13 +116,13 @@ def _panel(axes: Axes, found: Mapping[str, dict[int, Curves]], pick: Callable[[A
     """One record of each run; returns the names of the lines, in the order of their colours."""
     picked = {label: pick(records) for label, records in found.items()}
     lines = {name: states for label, step in picked.items() for name, states in _by_layer(label, found[label][step])}
-    for colour, states in zip(_colours(len(lines)), lines.values(), strict=True):
+    for colour, states in zip(colours(len(lines)), lines.values(), strict=True):
         for state, norms in states.items():
             # A logarithm has no place for 0.
             axes.plot([norm or math.nan for norm in norms], _STYLES[state], color=colour, lw=1.8)
     steps = set(picked.values())
-    _dress(axes, "steps before the loss")
-    axes.set_title(f"{title}, step {steps.pop():,}" if len(steps) == 1 else title, loc="left", color=_INK)
+    dress(axes, "steps before the loss")
+    axes.set_title(f"{title}, step {steps.pop():,}" if len(steps) == 1 else title, loc="left", color=INK)
     return list(lines)
 
 
@@ -172,9 +172,15 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _colours(count: int) -> list[Any]:
-    if count <= len(_COLOURS):
-        return list(_COLOURS[:count])
+def plain(text: str) -> str:
+    """A name as it is: what stands between two dollar signs is no formula."""
+    return text.replace("$", r"\$")
+
+
+def colours(count: int) -> list[Any]:
+    """So many colours that can be told apart."""
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
     return [colormaps["viridis"](index / (count - 1)) for index in range(count)]
 
 
@@ -182,33 +188,35 @@ def learning_rates(rates: list[float], losses: list[float], smooth: list[float],
     """The loss at each learning rate of a search, as it was and smoothed, with the rate that is suggested."""
     figure = Figure((7, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    axes.semilogx(rates, losses, ".", color=_COLOURS[5], ms=4, label="a batch")
-    axes.semilogx(rates, smooth, color=_COLOURS[0], lw=1.8, label="smoothed")
-    axes.axvline(suggested, color=_COLOURS[1], lw=1.8, label=f"suggested: {suggested:.2g}")
+    axes.semilogx(rates, losses, ".", color=COLOURS[5], ms=4, label="a batch")
+    axes.semilogx(rates, smooth, color=COLOURS[0], lw=1.8, label="smoothed")
+    axes.axvline(suggested, color=COLOURS[1], lw=1.8, label=f"suggested: {suggested:.2g}")
     # One batch at the end may be far above all others.
     low, high = min(losses), max(smooth)
     axes.set_ylim(low - 0.05 * (high - low), high + 0.25 * (high - low))
-    _dress(axes, "learning rate")
-    axes.set_ylabel("train_loss", color=_INK)
-    axes.set_title("A learning rate to begin with", loc="left", color=_INK)
-    axes.legend(frameon=False, labelcolor=_INK)
+    dress(axes, "learning rate")
+    axes.set_ylabel("train_loss", color=INK)
+    axes.set_title("A learning rate to begin with", loc="left", color=INK)
+    axes.legend(frameon=False, labelcolor=INK)
     return figure
 
 
-def _dress(axes: Axes, x: str) -> None:
-    axes.set_xlabel(x, color=_INK)
-    axes.grid(color=_FAINT, lw=0.7)
+def dress(axes: Axes, x: str) -> None:
+    """Makes a panel plain, with a name for what goes to the right."""
+    axes.set_xlabel(x, color=INK)
+    axes.grid(color=FAINT, lw=0.7)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=_INK, length=0)
+    axes.tick_params(colors=INK, length=0)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(_FAINT)
+        spine.set_color(FAINT)
 
 
-def _legend(figure: Figure, names: list[str], kinds: Iterable[tuple[str, str]]) -> None:
+def legend(
+    figure: Figure, names: list[str], kinds: Iterable[tuple[str, str]], place: Place = "outside right upper"
+) -> None:
     """A colour for each name, then what each style of line means, if there is more than one."""
-    lines = [
-        Line2D([], [], color=colour, lw=3, label=name) for colour, name in zip(_colours(len(names)), names, strict=True)
-    ]
-    styles = [Line2D([], [], color=_INK, lw=1.8, ls=style, label=what) for what, style in kinds]
-    figure.legend(handles=[*lines, *styles], loc="outside right upper", frameon=False, labelcolor=_INK)
+    pairs = zip(colours(len(names)), names, strict=True)
+    lines = [Line2D([], [], color=colour, lw=3, label=plain(name)) for colour, name in pairs]
+    styles = [Line2D([], [], color=INK, lw=1.8, ls=style, label=what) for what, style in kinds]
+    figure.legend(handles=[*lines, *styles], loc=place, frameon=False, labelcolor=INK)

@@ -1,8 +1,10 @@
-"""Writing a file so that no half of it is ever seen."""
+"""Writing files so that no half of one is ever seen."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from rnn_lightning.cli.errors import UserError
@@ -14,10 +16,36 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         UserError: it cannot be written there.
     """
-    unfinished = path.with_name(f"{path.name}.unfinished")
+    write_together({path: content})
+
+
+def write_together(contents: Mapping[Path, bytes | None]) -> None:
+    """Writes files that belong together: never does a new one stand beside an old one.
+
+    Args:
+        contents: of each file; None: there is to be none.
+
+    Raises:
+        UserError: one of them cannot be written; the old ones are left.
+    """
+    new = [
+        (path, path.with_name(f"{path.name}.unfinished"), content)
+        for path, content in contents.items()
+        if content is not None
+    ]
+    path = next(iter(contents))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
+        for path, unfinished, content in new:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_bytes(content)
+        # The first is written over; the others are away before it changes.
+        for path in list(contents)[1:]:
+            path.unlink(missing_ok=True)
+        for path, unfinished, _ in new:
+            os.replace(unfinished, path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        for _, unfinished, _ in new:
+            with suppress(OSError):
+                unfinished.unlink()

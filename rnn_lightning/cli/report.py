@@ -1,29 +1,31 @@
-"""`rnn-lightning report`: pictures of what runs recorded. Neither torch nor a checkpoint is needed."""
+"""`rnn-lightning report`: what runs recorded, as a page and pictures. Neither torch nor a checkpoint is needed."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rnn_lightning.cli import configs, pictures, runs
+from rnn_lightning.cli import pictures, runs
 from rnn_lightning.cli.errors import UserError
-from rnn_lightning.registry import did_you_mean
+from rnn_lightning.cli.files import write_together
+from rnn_lightning.cli.words import taken
 
-_USAGE = """\
-usage: rnn-lightning report [RUN ...] [--output FOLDER]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-  RUN            run to draw, a folder or the time of its start; several are drawn together; the newest by default
-  --output       folder for the pictures; by default that of the run, or report/ for several runs
+    from rnn_lightning.cli.answers import Scored
+    from rnn_lightning.cli.reported import Run
 
-  learning.png   loss in training and in validation, epoch by epoch
-  gradients.png  how far back the gradient reaches; of runs trained with --config presets/gradients.yaml
-"""
+PAGE = "report.html"
+_PANELS = 2
+"""Measurements that the comparison of several runs shows, side by side."""
 
 
 def report(options: list[str]) -> int:
-    """Draws the runs that are named, and says where the pictures are.
+    """Draws the runs that are named, says which of them differ, and where the page is.
 
     Args:
         options: command-line words.
@@ -31,23 +33,75 @@ def report(options: list[str]) -> int:
     Returns:
         The exit code.
     """
-    if not {"-h", "--help"}.isdisjoint(options):
-        print(_USAGE, end="")
-        return 0
-    names, output = _asked(options)
+    words = taken("report", options)
+    output = words.one("--output")
     pictures.need_matplotlib("report draws")
-    from rnn_lightning.cli import curves
+    from rnn_lightning.cli import page, pairs, reported
 
-    chosen = labelled([runs.find(name) for name in dict.fromkeys(names)] or [_newest()])
-    folder = Path(output) if output else next(iter(chosen.values())) if len(chosen) == 1 else Path("report")
-    drawn = {"learning.png": curves.learning(chosen), "gradients.png": curves.gradients(chosen)}
-    for name, (figure, missing) in drawn.items():
-        for line in missing:
-            print(line, file=sys.stderr)
-        if figure is not None:
-            pictures.save(figure, folder / name)
-            print(folder / name)
+    folders = labelled([runs.find(name) for name in dict.fromkeys(words.names)] or [_newest()])
+    folder = Path(output) if output else next(iter(folders.values())) if len(folders) == 1 else Path("report")
+    chosen = [reported.opened(label, run) for label, run in folders.items()]
+    figures, missing = _drawn(chosen)
+    answers = {run.label: run.answers for run in chosen if run.answers is not None}
+    compared, not_comparable = pairs.compared(answers)
+    files = {name: pictures.png(figure) for name, figure in figures.items() if figure is not None}
+    commands = page.command_lines(chosen, output)
+    files[PAGE] = page.rendered(chosen, files, compared, not_comparable, commands)
+    write_together({folder / name: content for name, content in files.items()})
+    for line in (*missing, *_untested(chosen)):
+        print(line, file=sys.stderr)
+    print(*compared, *not_comparable, *(folder / name for name in files), sep="\n")
     return 0
+
+
+def _drawn(chosen: list[Run]) -> tuple[dict[str, Figure | None], list[str]]:
+    """The pictures by their names, and a line for each run that has not recorded what one shows."""
+    from rnn_lightning.cli import answers, curves
+
+    folders = {run.label: run.folder for run in chosen}
+    learning, no_losses = curves.learning(folders)
+    gradients, no_gradients = curves.gradients(folders)
+    found = {run.label: run.answers for run in chosen if run.answers is not None}
+    classifiers = {label: arrays for label, arrays in found.items() if "label" in arrays}
+    regressions = {label: arrays for label, arrays in found.items() if "value" in arrays}
+    scored = _scored(chosen)
+    figures = {
+        "learning.png": learning,
+        "gradients.png": gradients,
+        "comparison.png": answers.scores(scored) if scored else None,
+        "confusion.png": answers.confusion(classifiers) if classifiers else None,
+        "calibration.png": answers.reliability(classifiers) if classifiers else None,
+        "scatter.png": answers.scatter(regressions) if regressions else None,
+    }
+    return figures, [*no_losses, *no_gradients]
+
+
+def _scored(chosen: list[Run]) -> list[Scored]:
+    """What was measured of all tested runs alike, where there are several; what has the same numbers only once."""
+    from rnn_lightning.cli import answers, reported
+
+    tested = [run for run in chosen if run.scores]
+    if len(tested) < 2:
+        return []
+    found: dict[tuple[float, ...], Scored] = {}
+    for name in reported.measures(tested):
+        if all(name in run.scores for run in tested):
+            values = {run.label: (run.scores[name], run.ends(name)) for run in tested}
+            numbers = tuple(value for value, _ in values.values())
+            found.setdefault(numbers, answers.Scored(name, values, tested[0].chance(name)))
+    return list(found.values())[:_PANELS]
+
+
+def _untested(chosen: list[Run]) -> list[str]:
+    """A line for each run that lacks what a test would give."""
+    lines = []
+    for run in chosen:
+        test = f"rnn-lightning test --run {shlex.quote(str(run.folder))}"
+        if not run.scores:
+            lines.append(f"{run.folder} has no test scores: {test}")
+        elif run.answers is None:
+            lines.append(f"{run.folder} has not kept what came out for each test sequence: {test}")
+    return lines
 
 
 def labelled(folders: list[Path]) -> dict[str, Path]:
@@ -73,20 +127,6 @@ def _settings(config: dict[str, Any]) -> dict[str, Any]:
     cell_options = options.pop("cell_options", None) or {}
     data = config["data"]["class_path"].rpartition(".")[2]
     return {**options, **cell_options, "data": data, "seed": config.get("seed_everything")}
-
-
-def _asked(options: list[str]) -> tuple[list[str], str | None]:
-    """The runs' names, and the folder for the pictures."""
-    names: list[str] = []
-    output = None
-    for flag, value in configs.pairs(options):
-        if flag == "--output":
-            output = configs.text(flag, value)
-        elif flag.startswith("-"):
-            raise UserError(f"report has no option {flag}; it has --output{did_you_mean(flag, ['--output'])}")
-        else:
-            names.append(flag)
-    return names, output
 
 
 def _newest() -> Path:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from pathlib import Path
 
 from lightning.pytorch import Trainer
 
 from rnn_lightning.callbacks.journal import in_words, say
+from rnn_lightning.cli import predictions
 from rnn_lightning.cli.app import ScoreCommand
 from rnn_lightning.cli.chosen import choose
 from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.files import write_together
 from rnn_lightning.cli.process import shows_bars
 from rnn_lightning.cli.words import refuse_names, taken
 
@@ -73,29 +73,26 @@ def _score(verb: str, options: list[str]) -> int:
     else:
         say(f"  {in_words(measured, intervals)}{_how_many(trainer, command.datamodule, verb)}")
     if chosen.run is not None and trainer.is_global_zero:
-        _keep(chosen.run / verb / "metrics.json", content)
+        scores = f"{json.dumps(content, indent=2)}\n".encode()
+        files: dict[Path, bytes | None] = {chosen.run / verb / "metrics.json": scores}
+        if verb == "test":
+            outcomes = chosen.model.outcomes if _is_whole(trainer, verb) else {}
+            text = getattr(getattr(command.datamodule, "test", None), "text", lambda index: None)
+            files[chosen.run / predictions.FILE] = predictions.in_lines(outcomes, text) if outcomes else None
+        write_together(files)
     return 0
+
+
+def _is_whole(trainer: Trainer, verb: str) -> bool:
+    """Whether all batches of the part were scored."""
+    limit = trainer.limit_val_batches if verb == "validate" else trainer.limit_test_batches
+    # 1 is a number of batches, 1.0 is all of them.
+    return not isinstance(limit, int) and limit >= 1.0
 
 
 def _how_many(trainer: Trainer, datamodule: object, verb: str) -> str:
     """How many sequences were scored, in brackets; nothing where that is not known, or batches were left out."""
     part = getattr(datamodule, "val" if verb == "validate" else "test", None)
-    limit = trainer.limit_val_batches if verb == "validate" else trainer.limit_test_batches
-    # 1 is a number of batches, 1.0 is all of them.
-    if part is None or isinstance(limit, int) or limit < 1.0:
+    if part is None or not _is_whole(trainer, verb):
         return ""
     return f"  ({len(part):,} sequence{'' if len(part) == 1 else 's'})"
-
-
-def _keep(path: Path, content: dict[str, object]) -> None:
-    """Writes JSON under a temporary name and moves it into place, so that no half of it is ever seen."""
-    unfinished = path.with_suffix(".tmp")
-    try:
-        path.parent.mkdir(exist_ok=True)
-        unfinished.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()

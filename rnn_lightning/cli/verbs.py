@@ -203,10 +203,14 @@ VERBS: dict[str, Verb] = {
         examples=("find-batch-size --config lstm.yaml --config imdb.yaml",),
     ),
     "report": Verb(
-        "draw what runs recorded: learning curves, gradients",
+        "show runs on a page: scores, settings, learning curves, which runs differ beyond chance",
         "rnn_lightning.cli.report:report",
         "[RUN ...] [--output FOLDER]",
-        (Option("--output", "FOLDER", "folder for the pictures; that of the run, or report/ for several runs"),),
+        (
+            Option(
+                "--output", "FOLDER", "folder for report.html and its pictures; that of the run, or report/ for several"
+            ),
+        ),
         examples=("report", "report runs/lstm-synthetic/2026-11-22_09-14-03 runs/gru-synthetic/2026-11-22_09-15-11"),
         light=True,
     ),

@@ -41,6 +41,10 @@ class Sequences(Dataset[Batch], ABC):
     def __getitem__(self, index: int) -> Batch:
         return self.__getitems__([index])
 
+    def text(self, index: int) -> str | None:
+        """A sequence as it can be read; None where it is no text."""
+        return None
+
     def whole(self) -> Ragged:
         """All sequences as the batches have them, but together and without padding."""
         values, lengths, targets = [], [], []
@@ -137,7 +141,7 @@ class SequenceData(pl.LightningDataModule, ABC):
 
     def _loader(self, sequences: Sequences, sampler: LengthBucketSampler | None) -> Loader:
         loader = Loader(
-            sequences,
+            _Numbered(sequences),
             batch_size=self.batch_size if sampler is None else sampler.batch_size,
             sampler=sampler,
             num_workers=self.num_workers,
@@ -149,6 +153,19 @@ class SequenceData(pl.LightningDataModule, ABC):
         )
         loader.trainer = self.trainer
         return loader
+
+
+class _Numbered(Dataset[Batch]):
+    """Says with each batch which sequences it has, for a loader."""
+
+    def __init__(self, sequences: Sequences) -> None:
+        self.sequences = sequences
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        return self.sequences.__getitems__(indices)._replace(rows=torch.as_tensor(indices))
 
 
 def at_least(name: str, value: float | None, lowest: int) -> None:

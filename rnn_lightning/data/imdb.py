@@ -153,6 +153,7 @@ class _Reviews(Sequences):
     def __init__(
         self, corpus: Corpus, rows: np.ndarray[Any, Any], new_ids: np.ndarray[Any, Any], encoder: TextEncoder
     ) -> None:
+        self.words = corpus.words
         self.ids = corpus.ids
         self.starts = corpus.offsets[rows]
         self.sizes = corpus.offsets[rows + 1] - self.starts
@@ -169,6 +170,12 @@ class _Reviews(Sequences):
         inputs = self.new_ids[ids]  # padding stays padding
         targets = self.targets[indices]
         return Batch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.from_numpy(targets))
+
+    def text(self, index: int) -> str:
+        """The words of a whole review, as the corpus has them."""
+        start = self.starts[index]
+        ids = self.ids[start : start + self.sizes[index]] - len(SPECIAL_TOKENS)
+        return " ".join(self.words[word] for word in ids)
 
     def whole(self) -> Ragged:
         """All reviews at full length, each word by its id in the corpus' lexicon."""

@@ -91,7 +91,7 @@ def to_onnx(
 
 def content(model: onnx.ModelProto) -> bytes:
     """What a file of the model holds."""
-    found: bytes = model.SerializeToString()  # type: ignore[no-untyped-call]  # onnx does not declare it
+    found: bytes = model.SerializeToString()
     return found
 
 

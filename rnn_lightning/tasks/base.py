@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
@@ -39,12 +40,15 @@ class SequenceTask(pl.LightningModule, ABC):
         labels: names of the classes; empty where the targets are numbers or tokens.
         encoder: turns raw text into token ids; None where the inputs are features.
         intervals: after a test, the 95 % interval around each measurement.
+        outcomes: after a test, what came out for each sequence, by what it is called, in the order of the data; empty
+            where that order is not known, or not all came in.
         is_trained: the weights come from a training or a checkpoint; others are not scored.
     """
 
     labels: tuple[str, ...] = ()
     encoder: TextEncoder | None = None
     intervals: Mapping[str, Interval] = MappingProxyType({})
+    outcomes: Mapping[str, Sequence[Any]] = MappingProxyType({})
     is_trained: bool = False
     _from_data: Mapping[str, int | None] = MappingProxyType({})
 
@@ -98,6 +102,15 @@ class SequenceTask(pl.LightningModule, ABC):
                 f"the model was trained on {_in_words(self.hparams, self.labels)}; "
                 f"the data has {_in_words(self.sizes(facts), facts.labels)}"
             )
+
+    def keep_outcomes(self, rows: np.ndarray[Any, Any], **columns: Sequence[Any]) -> None:
+        """Keeps what came out for each sequence of the test part.
+
+        Args:
+            rows: which sequences came in (S,), sorted; each once, if they are all of them.
+            columns: what is kept, by what it is called; S values each.
+        """
+        self.outcomes = columns if np.array_equal(rows, np.arange(len(rows))) else {}
 
     def add_train_loss(self, loss: Tensor, count: Tensor | int) -> None:
         """Counts a batch towards train_loss, the mean over the epoch, which is logged once: logging takes its time.
@@ -167,8 +180,8 @@ class SequenceTask(pl.LightningModule, ABC):
         found: dict[int, Any] = {}
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            inputs, lengths, _ = self.encoder.batch([texts[row] for row in rows])
-            predictions = self.predict_step(Batch(inputs.to(self.device), lengths.to(self.device)), 0)
+            batch = self.encoder.batch([texts[row] for row in rows])
+            predictions = self.predict_step(Batch(batch.inputs.to(self.device), batch.lengths.to(self.device)), 0)
             found.update(zip(rows, predictions, strict=True))
         self.train(was_training)
         return [found[index] for index in range(len(texts))]

@@ -23,7 +23,7 @@ from rnn_lightning.layers.transformer import Transformer
 from rnn_lightning.tasks.base import CHECKPOINT_KEY, SequenceTask, last_target
 from rnn_lightning.tasks.carried_state import CarriedState
 from rnn_lightning.tasks.generation import Drawing, after, random_numbers, written
-from rnn_lightning.tasks.metrics import MeanLoss, Outcomes, Perplexity
+from rnn_lightning.tasks.metrics import MeanLoss, Outcomes, Perplexity, checksums
 from rnn_lightning.tasks.networks import InitName, make_embedding, make_recurrent
 from rnn_lightning.tasks.scheduled_sampling import with_own_tokens
 
@@ -144,7 +144,7 @@ class LanguageModel(SequenceTask):
         self.val_metrics, self.test_metrics = (
             nn.ModuleDict({"loss": MeanLoss(), "perplexity": Perplexity(), "unknown": MeanLoss()}) for _ in range(2)
         )
-        self.test_outcomes = Outcomes("nats", "counts")
+        self.test_outcomes = Outcomes("nats", "counts", "checksums")
 
     def _network(self, vocab_size: int) -> dict[str, nn.Module]:
         h = self.hparams
@@ -228,12 +228,17 @@ class LanguageModel(SequenceTask):
 
     def on_test_epoch_end(self) -> None:
         """Draws the intervals around the measurements of the whole test part."""
-        texts = self.test_outcomes.compute()
+        found = self.test_outcomes.compute()
         self.test_outcomes.reset()
-        self.intervals = {
-            "test_loss": of_mean(texts["nats"], texts["counts"]),
-            "test_perplexity": of_mean(texts["nats"], texts["counts"], np.exp),
-        }
+        # At their end, streams can be a step apart: the last window of some has no token.
+        nats, counts = (found[name][found["counts"] > 0] for name in ("nats", "counts"))
+        self.intervals = {"test_loss": of_mean(nats, counts), "test_perplexity": of_mean(nats, counts, np.exp)}
+        self.keep_outcomes(
+            found["rows"],
+            loss=(found["nats"] / np.maximum(found["counts"], 1)).tolist(),
+            tokens=found["counts"].astype(int).tolist(),
+            checksum=found["checksums"].astype(int).tolist(),
+        )
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[NextTokens]:
         """The most probable tokens after each text of the batch."""
@@ -336,5 +341,6 @@ class LanguageModel(SequenceTask):
             metric.update(value, count)
             self.log(f"{split}_{name}", metric, on_step=False, on_epoch=True)
         if split == "test":
-            some = counts > 0  # at their end, streams can be a step apart
-            self.test_outcomes.update(nats=nats[some], counts=counts[some])
+            targets = torch.as_tensor(batch.targets)
+            sums = checksums(targets, targets != PAD)
+            self.test_outcomes.update(batch.rows, nats=nats, counts=counts, checksums=sums)

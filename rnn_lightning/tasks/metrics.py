@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, Mul
 from torchmetrics.utilities.data import dim_zero_cat
 
 from rnn_lightning import intervals
+
+_UNKNOWN_ROW = -1
 
 
 class AUROC(MulticlassAUROC):
@@ -66,23 +69,33 @@ class Outcomes(Metric):
     """What came out for each sequence of a split, from which the intervals around its scores are drawn.
 
     Args:
-        names: what is kept of each sequence.
+        names: what is kept of each sequence, beside its row in the split.
     """
 
     def __init__(self, *names: str) -> None:
         super().__init__()
-        self.names = names
-        for name in names:
+        self.names = ("rows", *names)
+        for name in self.names:
             self.add_state(name, [], "cat")
 
-    def update(self, **values: Tensor) -> None:
-        """Adds a batch: for each name a tensor (B, ...)."""
+    def update(self, rows: Tensor | None = None, **values: Tensor) -> None:
+        """Adds a batch: its rows in the split (B,), if they are known, and for each name a tensor (B, ...)."""
+        count = len(next(iter(values.values())))
+        known = torch.full((count,), _UNKNOWN_ROW, device=self.device) if rows is None else rows
         for name in self.names:
-            getattr(self, name).append(values[name])
+            getattr(self, name).append({"rows": known, **values}[name])
 
     def compute(self) -> dict[str, np.ndarray[Any, Any]]:
-        """All of them, one after the other."""
-        return {name: dim_zero_cat(getattr(self, name)).cpu().double().numpy() for name in self.names}
+        """All of them in the order of the split, whatever batches and processes they come from."""
+        found = {name: dim_zero_cat(getattr(self, name)).cpu().double().numpy() for name in self.names}
+        order = found["rows"].argsort(kind="stable")
+        return {name: values[order] for name, values in found.items()}
+
+
+def checksums(targets: Tensor, counted: Tensor) -> Tensor:
+    """A number for each sequence (B,) that tells its targets (B, T) from others, of the steps that count (B, T)."""
+    pairs = zip(targets.cpu().numpy(), counted.cpu().numpy(), strict=True)
+    return torch.tensor([zlib.crc32(row[those].tobytes()) for row, those in pairs], device=targets.device)
 
 
 def classification_intervals(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -26,6 +27,8 @@ from rnn_lightning.tasks.metrics import (
     regression_metrics,
 )
 from rnn_lightning.tasks.networks import InitName, make_embedding, make_recurrent
+
+Array = np.ndarray[Any, Any]
 
 
 class Prediction(NamedTuple):
@@ -217,9 +220,11 @@ class SequenceClassifier(SequenceTask):
         """Logs the metrics of all test sequences together."""
         self._log_metrics("test_loss", self.test_loss, self.test_metrics)
         make = classification_intervals if self.hparams["num_classes"] else regression_intervals
-        found = make(**self.test_outcomes.compute())
+        outcomes = self.test_outcomes.compute()
         self.test_outcomes.reset()
-        self.intervals = {f"test_{name}": interval for name, interval in found.items()}
+        rows = outcomes.pop("rows")
+        self.intervals = {f"test_{name}": interval for name, interval in make(**outcomes).items()}
+        self.keep_outcomes(rows, **self._in_columns(**outcomes))
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[Prediction] | list[Estimate]:
         """A prediction for each sequence of the batch."""
@@ -255,7 +260,14 @@ class SequenceClassifier(SequenceTask):
         loss.update(losses.mean(), len(batch.lengths))
         metrics.update(outputs, targets)
         if outcomes is not None:
-            outcomes.update(losses=losses, outputs=outputs, targets=targets)
+            outcomes.update(batch.rows, losses=losses, outputs=outputs, targets=targets)
+
+    def _in_columns(self, losses: Array, outputs: Array, targets: Array) -> dict[str, list[Any]]:
+        """What came out for each sequence, in words: losses (S,), outputs (S,) or (S, C), and targets (S,)."""
+        if self.hparams["num_classes"] == 0:
+            return {"loss": losses.tolist(), "target": targets.tolist(), "value": outputs.tolist()}
+        target, label = ([self.labels[int(index)] for index in indices] for indices in (targets, outputs.argmax(1)))
+        return {"loss": losses.tolist(), "target": target, "label": label, "probabilities": outputs.tolist()}
 
     def _log_metrics(self, name: str, loss: MeanLoss, metrics: MetricCollection) -> None:
         known = {key: value for key, value in metrics.compute().items() if not torch.isnan(value)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,7 +19,7 @@ from rnn_lightning.intervals import of_mean
 from rnn_lightning.layers import RecurrentStack, TokenEmbedding, make_head
 from rnn_lightning.layers.padding import valid_steps
 from rnn_lightning.tasks.base import SequenceTask, last_target
-from rnn_lightning.tasks.metrics import MeanLoss, Outcomes
+from rnn_lightning.tasks.metrics import MeanLoss, Outcomes, checksums
 from rnn_lightning.tasks.networks import InitName, make_embedding, make_recurrent
 
 
@@ -139,7 +140,7 @@ class SequenceTagger(SequenceTask):
         self.val_metrics, self.test_metrics = (
             nn.ModuleDict({"loss": MeanLoss(), "accuracy": MeanLoss()}) for _ in range(2)
         )
-        self.test_outcomes = Outcomes("nats", "right", "counts")
+        self.test_outcomes = Outcomes("nats", "right", "counts", "checksums")
 
     def _network(self, vocab_size: int | None, input_size: int | None, num_classes: int) -> dict[str, nn.Module]:
         h = self.hparams
@@ -196,6 +197,14 @@ class SequenceTagger(SequenceTask):
         nats, right, counts = (found[name][found["counts"] > 0] for name in ("nats", "right", "counts"))
         means = {"test_loss": nats, "test_accuracy": right} if len(counts) else {}
         self.intervals = {name: of_mean(sums, counts) for name, sums in means.items()}
+        steps = np.maximum(found["counts"], 1)
+        self.keep_outcomes(
+            found["rows"],
+            loss=(found["nats"] / steps).tolist(),
+            right=found["right"].astype(int).tolist(),
+            steps=found["counts"].astype(int).tolist(),
+            checksum=found["checksums"].astype(int).tolist(),
+        )
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[StepLabels]:
         """The classes of each sequence's steps, labelled or not."""
@@ -243,7 +252,9 @@ class SequenceTagger(SequenceTask):
             metric.update(total / count.clamp(min=1), count)
             self.log(f"{split}_{name}", metric, on_step=False, on_epoch=True)
         if split == "test":
-            self.test_outcomes.update(nats=nats, right=right, counts=counts)
+            targets = _targets(batch)
+            sums = checksums(targets, valid_steps(batch.lengths, targets.size(1)))
+            self.test_outcomes.update(batch.rows, nats=nats, right=right, counts=counts, checksums=sums)
 
 
 def _targets(batch: Batch) -> Tensor:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rnn_lightning import load
+from rnn_lightning.cli import predictions
 from tests.cli.helpers import epochs, files, measured, one_mistake, only_run
 from tests.conftest import SMALL, Command
 
@@ -99,12 +100,13 @@ def test_two_processes_train_and_score_as_one(installed: Command) -> None:
     assert [line.split()[0] for line in two.out.splitlines()].count("Training") == 1
     assert sum(line.startswith("epoch ") for line in two.out.splitlines()) == 2
 
-    kept = []
+    kept, sequences = [], []
     for options in (TWO_PROCESSES, ()):
         result = installed("test", *options)
         assert result.code == 0, result.err
         assert sum("test_loss" in line for line in result.out.splitlines()) == 1
         kept.append(json.loads((run / "test" / "metrics.json").read_text()))
+        sequences.append(predictions.read(run))
         assert result.out.splitlines()[-1].endswith("(91 sequences)")
     for name in ("checkpoint", "chance_level", "parameters"):
         assert kept[0].pop(name) == kept[1].pop(name)
@@ -113,6 +115,11 @@ def test_two_processes_train_and_score_as_one(installed: Command) -> None:
     for name, interval in wanted.items():
         assert intervals[name] == pytest.approx(interval, abs=1e-6), name
     assert kept[0] == pytest.approx(kept[1], abs=1e-6)
+    for name, values in sequences[0].items():
+        if values.dtype.kind == "f":
+            assert values == pytest.approx(sequences[1][name], rel=1e-4, abs=1e-6), name
+        else:
+            assert values.tolist() == sequences[1][name].tolist(), name
     assert list(Path("runs").glob("*/*")) == [run]
 
     # The same batches in one process are the same training.

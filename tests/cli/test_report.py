@@ -37,6 +37,14 @@ def probed(_probed_runs: Path, workplace: Path) -> dict[str, Path]:
     return {run.parent.name.partition("-")[0]: run for run in Path("runs").glob("*/*")}
 
 
+DRAWN = ["learning.png", "gradients.png", "report.html"]
+
+
+def _but_for_tests(err: str) -> list[str]:
+    """What was said, but that the runs are not tested."""
+    return [line for line in err.splitlines() if " has no test scores: rnn-lightning test --run " not in line]
+
+
 def _holds_a_picture(path: Path) -> None:
     assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     pixels = imread(path)
@@ -52,17 +60,17 @@ def test_the_newest_run_is_drawn_in_its_own_folder(command: Command, probed: dic
     assert set(RECORDS) <= set(files(newest))
     newest = newest.rename(newest.with_name("2099-01-01_00-00-00"))
     result = command("report")
-    assert (result.code, result.err) == (0, "")
-    assert result.out.splitlines() == [str(newest / "learning.png"), str(newest / "gradients.png")]
-    for line in result.out.splitlines():
+    assert (result.code, result.err) == (0, f"{newest} has no test scores: rnn-lightning test --run {newest}\n")
+    assert result.out.splitlines() == [str(newest / name) for name in DRAWN]
+    for line in result.out.splitlines()[:-1]:
         _holds_a_picture(Path(line))
 
 
 def test_several_runs_share_a_picture(command: Command, probed: dict[str, Path]) -> None:
     result = command("report", probed["rnn"], probed["lstm"].relative_to("runs"), probed["rnn"])
-    assert (result.code, result.err) == (0, "")
-    assert result.out.splitlines() == ["report/learning.png", "report/gradients.png"]
-    assert files(Path("report")) == ["gradients.png", "learning.png"]
+    assert (result.code, _but_for_tests(result.err)) == (0, [])
+    assert result.out.splitlines() == [f"report/{name}" for name in DRAWN]
+    assert files(Path("report")) == sorted(DRAWN)
     _holds_a_picture(Path("report/gradients.png"))
     _holds_a_picture(Path("report/learning.png"))
 
@@ -70,8 +78,8 @@ def test_several_runs_share_a_picture(command: Command, probed: dict[str, Path])
 def test_a_folder_may_be_named_and_pictures_drawn_again(command: Command, probed: dict[str, Path]) -> None:
     for _ in range(2):
         result = command("report", f"--output={Path('some', 'where')}", probed["rnn"])
-        assert (result.code, result.err) == (0, "")
-        assert files(Path("some")) == ["where/gradients.png", "where/learning.png"]
+        assert (result.code, _but_for_tests(result.err)) == (0, [])
+        assert files(Path("some")) == sorted(f"where/{name}" for name in DRAWN)
     assert "learning.png" not in files(probed["rnn"])
 
 
@@ -138,22 +146,23 @@ def test_a_run_without_gradients_is_told_how_to_get_them(
     command: Command, probed: dict[str, Path], feature_run: Path
 ) -> None:
     alone = command("report", feature_run)
-    assert (alone.code, alone.out) == (0, f"{feature_run / 'learning.png'}\n")
-    line = f"{feature_run} has no gradients.csv: train with --config presets/gradients.yaml to record it\n"
-    assert alone.err == line
+    assert (alone.code, alone.out) == (0, f"{feature_run / 'learning.png'}\n{feature_run / 'report.html'}\n")
+    line = f"{feature_run} has no gradients.csv: train with --config presets/gradients.yaml to record it"
+    assert _but_for_tests(alone.err) == [line]
     beside = command("report", probed["rnn"], feature_run)
-    assert (beside.code, beside.err) == (0, line)
-    assert beside.out.splitlines() == ["report/learning.png", "report/gradients.png"]
+    assert (beside.code, _but_for_tests(beside.err)) == (0, [line])
+    assert beside.out.splitlines() == [f"report/{name}" for name in DRAWN]
 
 
 def test_a_run_that_has_recorded_nothing_yet(command: Command, feature_run: Path) -> None:
     shutil.rmtree(feature_run / "checkpoints")
     (feature_run / "metrics.csv").unlink()
     result = command("report")
-    assert (result.code, result.out) == (0, "")
-    first, second = result.err.splitlines()
+    assert (result.code, result.out) == (0, f"{feature_run / 'report.html'}\n")
+    first, second, third = result.err.splitlines()
     assert first == f"{feature_run} has no losses in metrics.csv yet"
     assert second.startswith(f"{feature_run} has no gradients.csv: ")
+    assert third.startswith(f"{feature_run} has no test scores: ")
 
 
 @pytest.mark.parametrize(
@@ -199,14 +208,6 @@ def test_a_damaged_record_is_named(command: Command, feature_run: Path, name: st
     result = command("report")
     one_mistake(result, f"{feature_run / name} is damaged")
     assert (result.out, [file for file in files(feature_run) if file.endswith(".png")]) == ("", [])
-
-
-@pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_help_needs_no_run(command: Command, flag: str) -> None:
-    result = command("report", flag)
-    assert (result.code, result.err) == (0, "")
-    for word in ("RUN", "--output", "learning.png", "gradients.png"):
-        assert f"\n  {word} " in result.out
 
 
 def test_drawing_imports_no_torch(python: Any, feature_run: Path) -> None:

@@ -91,23 +91,28 @@ def test_scoring_leaves_nothing_but_its_numbers(command: Command, feature_run: P
     for verb in ("test", "validate"):
         assert command(verb).code == 0
     after = {path for path in Path().rglob("*") if path.is_file()}
-    assert after - before == {feature_run / "test" / "metrics.json", feature_run / "validate" / "metrics.json"}
+    names = ("test/metrics.json", "test/predictions.jsonl", "validate/metrics.json")
+    assert after - before == {feature_run / name for name in names}
 
 
+@pytest.mark.parametrize("which", ["metrics.json", "predictions.jsonl"])
 def test_numbers_that_cannot_be_written_whole_leave_the_old_ones(
-    command: Command, feature_run: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, feature_run: Path, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
     assert command("test").code == 0
-    before = (feature_run / "test" / "metrics.json").read_bytes()
+    before = {path: path.read_bytes() for path in (feature_run / "test").iterdir()}
+    assert len(before) == 2
+    write = Path.write_bytes
 
-    def full(self: Path, *args: object, **options: object) -> int:
-        self.write_bytes(b"{")
-        raise OSError(28, "No space left on device")
+    def full(self: Path, content: bytes) -> int:
+        if self.name.startswith(which):
+            write(self, content[:1])
+            raise OSError(28, "No space left on device")
+        return write(self, content)
 
-    monkeypatch.setattr(Path, "write_text", full)
-    one_mistake(command("test", "--data.num_test=10"), "metrics.json cannot be written: No space left on device")
-    assert [path.name for path in (feature_run / "test").iterdir()] == ["metrics.json"]
-    assert (feature_run / "test" / "metrics.json").read_bytes() == before
+    monkeypatch.setattr(Path, "write_bytes", full)
+    one_mistake(command("test", "--data.num_test=10"), f"{which} cannot be written: No space left on device")
+    assert {path: path.read_bytes() for path in (feature_run / "test").iterdir()} == before
 
 
 def test_the_recorded_data_is_used_unless_a_flag_changes_it(command: Command, feature_run: Path) -> None:

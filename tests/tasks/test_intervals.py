@@ -149,13 +149,37 @@ def test_outcomes_of_several_batches_stand_one_after_the_other() -> None:
     outcomes.update(losses=torch.tensor([1.0, 2.0]), outputs=torch.ones(2, 3))
     outcomes.update(losses=torch.tensor([3.0]), outputs=torch.zeros(1, 3))
     found = outcomes.compute()
-    assert list(found) == ["losses", "outputs"]
+    assert list(found) == ["rows", "losses", "outputs"]
     np.testing.assert_array_equal(found["losses"], [1.0, 2.0, 3.0])
     np.testing.assert_array_equal(found["outputs"], [[1.0] * 3, [1.0] * 3, [0.0] * 3])
     assert all(values.dtype == np.float64 for values in found.values())
     outcomes.reset()
     outcomes.update(losses=torch.tensor([4.0]), outputs=torch.ones(1, 3))
     np.testing.assert_array_equal(outcomes.compute()["losses"], [4.0])
+
+
+def test_outcomes_stand_in_the_order_of_the_data_where_it_is_known() -> None:
+    outcomes = Outcomes("losses")
+    outcomes.update(torch.tensor([3, 0]), losses=torch.tensor([0.3, 0.0]))
+    outcomes.update(torch.tensor([1, 2]), losses=torch.tensor([0.1, 0.2]))
+    assert outcomes.compute()["losses"].tolist() == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
+def test_what_came_out_is_kept_only_where_every_row_came_in_once() -> None:
+    model, targets = feature_model(TWO), np.array(TARGETS[TWO])
+    batches = _batches(targets, [8, 8, 7], np.random.default_rng(0).permutation(COUNT))
+    _tested(model, Facts(3, TWO), batches)
+    assert model.outcomes == {}  # nobody said which rows these are
+    order = torch.from_numpy(np.random.default_rng(0).permutation(COUNT)).split([8, 8, 7])
+    numbered = [batch._replace(rows=rows) for batch, rows in zip(batches, order, strict=True)]
+    _tested(model, Facts(3, TWO), numbered)
+    assert model.outcomes["target"] == [TWO[target] for target in targets]
+    with torch.no_grad():
+        p = model.probabilities(model(X, LENGTHS)).numpy()
+    np.testing.assert_allclose(model.outcomes["probabilities"], p, rtol=1e-5)
+    for wrong in ([*numbered, numbered[0]], numbered[:2]):
+        _tested(model, Facts(3, TWO), wrong)
+        assert model.outcomes == {}
 
 
 def test_outcomes_are_no_part_of_a_checkpoint() -> None:
