@@ -28,7 +28,7 @@ def test_a_name_stands_for_a_class(group: registry.Group, name: str) -> None:
     found = registry.resolve(group, name)
     assert isinstance(found, type)
     assert found.__name__.lower() == name.lower()
-    assert registry.distribution(group, name) is None
+    assert registry.source(group, name) is None
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_names_of_other_packages_stand_among_our_own(plugin: Path) -> None:
     assert registry.names("layers").count("lstm") == 1
     assert registry.resolve("layers", "leaky").__name__ == "Leaky"
     assert registry.resolve("layers", "lstm").__module__ == "rnn_lightning.layers.lstm"
-    assert registry.distribution("layers", "leaky") == "leaky-rnn"
-    assert registry.distribution("layers", "lstm") is None
-    assert registry.distribution("layers", "nothing") is None
+    assert registry.source("layers", "leaky") == "leaky-rnn"
+    assert registry.source("layers", "lstm") is None
+    assert registry.source("layers", "nothing") is None
     with pytest.raises(ValueError, match=r"there are .*leaky, .*; did you mean 'leaky'"):
         registry.resolve("layers", "leeky")
 

@@ -29,6 +29,7 @@ usage: rnn-lightning VERB [options]
   rnn-lightning test                                         score the newest run
   rnn-lightning predict --text "A small miracle of a film."
   rnn-lightning fit --config next_word.yaml                  a language model of five words, or of --data.path FILE
+  rnn-lightning fit --plugins my_layer.py                    with what is defined in a Python file of yours
   rnn-lightning VERB --help                                  the options of a verb
 """
 
@@ -73,22 +74,25 @@ def _answered(words: list[str]) -> int:
     verb, options = words[0], words[1:]
     if verb not in VERBS:
         raise UserError(f"there is no verb '{verb}'; there are {', '.join(VERBS)}{did_you_mean(verb, list(VERBS))}")
+    from rnn_lightning.cli import plugins
     from rnn_lightning.cli.configs import expand
 
+    files, options = plugins.taken(options)
     asks = _HELP & set(options)
     everything = asks and _VERBOSE & set(options) and VERBS[verb].sections
     options = expand([word for word in options if not asks or word not in _HELP | _VERBOSE])
-    if asks and not everything:
-        from rnn_lightning.cli.help import page
-
-        print(page(verb, options), end="")
-        return 0
-    if not VERBS[verb].light:
+    if files or everything or not (asks or VERBS[verb].light):
         _prepare()
+    plugins.load(files)
     if everything:
         from rnn_lightning.cli.app import print_all_options
 
         print_all_options(verb)
+        return 0
+    if asks:
+        from rnn_lightning.cli.help import page
+
+        print(page(verb, options), end="")
         return 0
     module, _, name = VERBS[verb].function.partition(":")
     function: Callable[[list[str]], int] = getattr(import_module(module), name)

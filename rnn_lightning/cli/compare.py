@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rnn_lightning.cli import configs, runs
+from rnn_lightning.cli import configs, plugins, runs
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.comparison import Result, choose_metrics, printed, read_result, write_result, write_table
 from rnn_lightning.cli.errors import UserError, mistake_in
@@ -29,7 +29,8 @@ _LISTS = {"--rows": "what is compared", "--columns": "what it is compared on"}
 _TRAIN_AND_SCORE = """
 import sys
 from rnn_lightning.cli import main
-sys.exit(main(["fit", *sys.argv[1:]]) or main(["validate"]) or main(["test"]))
+plugins = [word for word in sys.argv[1:] if word.startswith("--plugins=")]
+sys.exit(main(["fit", *sys.argv[1:]]) or main(["validate", *plugins]) or main(["test", *plugins]))
 """
 
 
@@ -162,7 +163,7 @@ def _check(training: Training) -> None:
 
 def _run_all(trainings: list[Training], output: Path, jobs: int) -> tuple[list[Result], list[Training]]:
     """What all trainings measured, as far as they did not fail; those that did."""
-    found = {training: read_result(training.folder(output), training.words) for training in trainings}
+    found = {training: read_result(training.folder(output), _origin(training)) for training in trainings}
     missing = [training for training, result in found.items() if result is None]
     if len(missing) < len(trainings):
         print(f"{len(trainings) - len(missing)} of {len(trainings)} trainings stand in {output}/ already")
@@ -178,6 +179,11 @@ def _run_all(trainings: list[Training], output: Path, jobs: int) -> tuple[list[R
         [result for result in found.values() if result is not None],
         [training for training, result in found.items() if result is None],
     )
+
+
+def _origin(training: Training) -> list[str]:
+    """What a result came from: it holds as long as all of this is the same."""
+    return [*training.words, *plugins.fingerprints()]
 
 
 @contextmanager
@@ -211,7 +217,7 @@ def _run(training: Training, output: Path, jobs: int, running: set[subprocess.Po
     environment = {**threads, **os.environ, runs.ROOT_VARIABLE: str(folder)}
     start = time.monotonic()
     with (folder / "log.txt").open("wb") as log:
-        words = [sys.executable, "-c", _TRAIN_AND_SCORE, *training.words]
+        words = [sys.executable, "-c", _TRAIN_AND_SCORE, *training.words, *plugins.words()]
         process = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         running.add(process)
         code = process.wait()
@@ -231,5 +237,5 @@ def _run(training: Training, output: Path, jobs: int, running: set[subprocess.Po
         {name: value for name, value in found.items() if name.startswith(("val_", "test_"))},
         {f"{part}_{name}": value for name, value in found["chance_level"].items() for part in ("val", "test")},
     )
-    write_result(folder, training.words, result)
+    write_result(folder, _origin(training), result)
     return result

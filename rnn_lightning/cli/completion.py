@@ -69,7 +69,7 @@ def path(shell: str) -> Path:
 
 def of_verb(verb: str) -> list[Offer]:
     """The options that are a verb's own."""
-    own = [_own(option) for option in VERBS[verb].options]
+    own = [_own(option) for option in VERBS[verb].all_options]
     more = [Offer("-v", "show every option there is", kind="switch")] if VERBS[verb].sections else []
     return [*own, Offer("--help", "say what there is to say", kind="switch"), *more]
 
@@ -87,7 +87,7 @@ def of_sections() -> dict[str, list[Offer]]:
         known = classes(section)
         # Those of this package: which others are installed is nobody else's business.
         groups: dict[str, registry.Group] = {"model": "tasks", "data": "data"}
-        names = [n for n in known if section not in groups or registry.distribution(groups[section], n) is None]
+        names = [n for n in known if section not in groups or registry.source(groups[section], n) is None]
         found[section] = [
             Offer(f"--{section}", "its class", (*names, *(["null"] if section == "lr_scheduler" else [])))
         ]
@@ -127,7 +127,7 @@ def _own(option: Option) -> Offer:
 def _of_argument(flag: str, argument: Any) -> Offer:
     from rnn_lightning.cli.schema import values
 
-    cells = [name for name in registry.names("layers") if registry.distribution("layers", name) is None]
+    cells = [name for name in registry.names("layers") if registry.source("layers", name) is None]
     words = tuple(cells) if flag == "--model.cell" else tuple(values(argument.kind))
     return Offer(flag, short(argument.what, _WIDTH) if argument.what else "", words, _PATHS.get(flag, ""))
 

@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from rnn_lightning import registry
+
 EXIT_MISTAKE, EXIT_FAILED, EXIT_INTERRUPTED = 2, 1, 130
 _PACKAGE = Path(__file__).parents[1]
 _LONGEST = 60
@@ -36,9 +38,10 @@ class ExportError(UserError):
 def report(error: BaseException) -> int:
     """Prints what went wrong to standard error and returns the exit code.
 
-    A mistake gets a line; a fault of the program's, or of a plugin's, is raised again with its traceback.
+    A mistake gets a line, a fault in a plugin the line of its code; a fault of the program's is raised again with its
+    traceback.
     """
-    mistake = mistake_in(error)
+    mistake = mistake_in(error) or _in_plugin(error)
     if mistake is None:
         raise error
     # In one piece: other processes may say the same at the same time.
@@ -65,6 +68,37 @@ def shown(value: object) -> str:
     """A value as an error text repeats it."""
     text = "null" if value is None else str(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _in_plugin(error: BaseException) -> UserError | None:
+    """Where the user's own code, a package or a file, ran into an error; None where it has no part in it.
+
+    A ValueError that it raises on purpose is a mistake as one of ours is, and a line is enough.
+    """
+    own = registry.plugin_modules()
+    found = [
+        (cause, summary)
+        for cause in _causes(error)
+        for (frame, _), summary in zip(
+            traceback.walk_tb(cause.__traceback__), traceback.extract_tb(cause.__traceback__), strict=True
+        )
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in own
+    ]
+    if not found:
+        return None
+    cause, place = found[-1]
+    said, file = str(cause).strip().partition("\n")[0], _from_here(place.filename)
+    if isinstance(cause, ValueError) and (place.line or "").startswith("raise "):
+        return UserError(f"{file}: {said}")
+    return TrainingError(
+        f"{file}, line {place.lineno}, in {place.name}: {type(cause).__name__}: {said}\n"
+        f"    {place.line}\n(RNN_LIGHTNING_DEBUG=1 shows the whole traceback)"
+    )
+
+
+def _from_here(file: str) -> Path:
+    """A path, shorter where it lies in the working directory."""
+    return Path(file).relative_to(Path.cwd()) if Path(file).is_relative_to(Path.cwd()) else Path(file)
 
 
 def _let_the_first_end(seconds: float = 10.0) -> None:

@@ -12,6 +12,7 @@ from rnn_lightning.cli import configs
 from rnn_lightning.cli.arguments import FIXED, arguments, classes, named
 from rnn_lightning.cli.errors import UserError, shown
 from rnn_lightning.cli.places import place
+from rnn_lightning.cli.verbs import PLUGINS
 from rnn_lightning.registry import did_you_mean
 
 _SEEDS = 2**32
@@ -102,6 +103,13 @@ def _mistake(complaint: str, parser: ArgumentParser, pairs: list[configs.Pair]) 
         return _Mistake(
             f"{section}: {given.__name__ if given is not None else 'it'} needs {match[1]}", (section, "class_path")
         )
+    if match := re.search(r"Problem with given class_path '([\w.]+)':\s+No module named '(\w+)", complaint):
+        return _Mistake(
+            f"{section}: there is no package {match[2]} with {match[1]}; "
+            f"if it is a file of yours, give --plugins {match[2]}.py",
+            (*section.split("."), "class_path"),
+            match[1],
+        )
     known = list(classes(section)) if len(keys) == 1 else []
     if known and (name := _missing_class(complaint)):
         elsewhere = next((other for other in configs.CHOSEN if name in classes(other)), None)
@@ -136,7 +144,7 @@ def _unknown_option(flag: str, parser: ArgumentParser, pairs: list[configs.Pair]
     own = [action.dest for action in parser._actions if action.dest not in ("help", "==SUPPRESS==")]
     owners = {section: _class_of(section, pairs) for section in own}
     chosen = [f"{section}.{name}" for section, owner in owners.items() if owner for name in arguments(owner)]
-    known = [f"--{name}" for name in (*own, *chosen)]
+    known = [PLUGINS.flag, *(f"--{name}" for name in (*own, *chosen))]
     # The name alone, its section forgotten: --hidden_size.
     whole = [name for name in known if name.endswith(f".{flag.lstrip('-')}")]
     return f"there is no option {flag}{did_you_mean(flag, whole or known)}"

@@ -20,7 +20,7 @@ from rnn_lightning.callbacks.journal import Journal, say
 from rnn_lightning.callbacks.overfit import CannotLearnError
 from rnn_lightning.callbacks.records import Metrics
 from rnn_lightning.callbacks.summary import Summary
-from rnn_lightning.cli import configs, resume, runs
+from rnn_lightning.cli import configs, plugins, resume, runs
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.chosen import find
 from rnn_lightning.cli.errors import TrainingError, UserError
@@ -138,10 +138,10 @@ def _say_next(run: Path, command: FitCommand) -> None:
     if (run / runs.BEST).is_file():
         verbs = ["test", "predict" if command.model.encoder is None else "predict --text TEXT"]
         verbs += ["generate --prompt TEXT"] if hasattr(command.model, "generate") else []
-        which = "" if run == runs.newest() else f" --run {run}"
-        say(f"Next: {'  ·  '.join(f'rnn-lightning {verb}{which}' for verb in verbs)}")
+        which = plugins.words() if run == runs.newest() else [f"--run {run}", *plugins.words()]
+        say(f"Next: {'  ·  '.join(' '.join(('rnn-lightning', verb, *which)) for verb in verbs)}")
     elif (run / runs.LAST).is_file():
-        say(f"Next: rnn-lightning test --ckpt_path {run / runs.LAST}")
+        say(" ".join(("Next: rnn-lightning test --ckpt_path", str(run / runs.LAST), *plugins.words())))
 
 
 def _start(command: FitCommand, run_name: str | None, architecture: str, task: str) -> tuple[Path | None, str]:

@@ -61,7 +61,7 @@ def page(verb: str, options: list[str]) -> str:
     of_verb = VERBS[verb]
     lines = [f"usage: rnn-lightning {verb} {of_verb.usage}", "", f"  {of_verb.what}", ""]
     lines += [f"  rnn-lightning {example}" for example in of_verb.examples]
-    own = [(f"{option.flag} {option.value}".strip(), option.what) for option in of_verb.options]
+    own = [(f"{option.flag} {option.value}".strip(), option.what) for option in of_verb.all_options]
     lines += _group("", own, textwrap.wrap)
     if "optimizer" in of_verb.sections and verb != "fit":
         lines += ["", "  All other options are those of fit: rnn-lightning fit --help"]

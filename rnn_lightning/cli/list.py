@@ -81,8 +81,8 @@ def _registered(group: registry.Group) -> list[dict[str, Any]]:
     rows = []
     for name in registry.names(group):
         own = described(registry.place(group, name) or "")
-        package = registry.distribution(group, name)
-        rows.append({"name": name, "what": own.what if own is not None else f"from the package {package}"})
+        source = registry.source(group, name)
+        rows.append({"name": name, "what": own.what if own is not None else f"from {source}"})
     return rows
 
 

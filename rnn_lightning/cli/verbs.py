@@ -43,6 +43,14 @@ class Verb(NamedTuple):
     examples: tuple[str, ...] = ()
     light: bool = False
 
+    @property
+    def all_options(self) -> tuple[Option, ...]:
+        """Its own, and --plugins where it has to do with models or data."""
+        return self.options if self.light else (*self.options, PLUGINS)
+
+
+PLUGINS = Option("--plugins", "FILE", "Python file of yours with a layer, a task or a data set; can be given again")
+"""Read before the verb is begun."""
 
 _CHOOSING = (
     Option(
@@ -233,6 +241,13 @@ VERBS: dict[str, Verb] = {
         "rnn_lightning.cli.completion:completion",
         "bash | zsh | fish",
         examples=("completion bash > ~/.local/share/bash-completion/completions/rnn-lightning",),
+        light=True,
+    ),
+    "new": Verb(
+        "make a package of your own, with a layer, a task, a data set, a config and a test",
+        "rnn_lightning.cli.new:new",
+        "NAME",
+        examples=("new my_project", "new path/to/my_project"),
         light=True,
     ),
 }

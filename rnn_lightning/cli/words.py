@@ -116,6 +116,6 @@ def _check(verb: str, flag: str) -> None:
 
 def no_option(verb: str, flag: str) -> UserError:
     """What is said of an option that a verb does not have."""
-    known = [option.flag for option in VERBS[verb].options]
+    known = [option.flag for option in VERBS[verb].all_options]
     has = f"; it has {', '.join(known)}" if known else ""
     return UserError(f"{verb} has no option {flag}{has}{did_you_mean(flag, known)}")

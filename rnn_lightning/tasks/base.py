@@ -251,11 +251,11 @@ class SequenceTask(pl.LightningModule, ABC):
                 raise ValueError(f"the checkpoint is of other data: {name} is {before} there and {size} here")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Names the task, the packages that a reader of the checkpoint needs, and the optimiser that could go on."""
+        """Names the task, what a reader of the checkpoint needs beside us, and the optimiser that could go on."""
         task = type(self).__name__
         needed = {
-            registry.distribution("tasks", task),
-            registry.distribution("layers", self.hparams.get("cell", "")),
+            registry.source("tasks", task),
+            registry.source("layers", self.hparams.get("cell", "")),
         } - {None}
         optimizers = [] if self._trainer is None else self._trainer.optimizers
         checkpoint[CHECKPOINT_KEY] = {

@@ -66,27 +66,45 @@ def _is_ours(checkpoint: Any) -> bool:
     if not isinstance(checkpoint, dict) or not {CHECKPOINT_KEY, *_PARTS} <= checkpoint.keys():
         return False
     origin = checkpoint[CHECKPOINT_KEY]
-    return isinstance(origin, dict) and {"task", "plugins", "version"} <= origin.keys()
+    has_origin = isinstance(origin, dict) and {"task", "plugins", "version"} <= origin.keys()
+    return has_origin and isinstance(checkpoint["hyper_parameters"], dict)
 
 
 def model_from(checkpoint: dict[str, Any]) -> SequenceTask:
     """The model that a checkpoint holds, ready to predict.
 
     Raises:
-        ValueError: a package that the model needs is not installed, or the weights do not fit this version of it.
+        ValueError: a package or file that the model needs is not there, or the weights do not fit this version of it.
     """
     origin = checkpoint[CHECKPOINT_KEY]
+    _check_plugins(origin["task"], checkpoint["hyper_parameters"].get("cell"), origin["plugins"])
     try:
         task = registry.resolve("tasks", origin["task"])
         model: SequenceTask = task(**checkpoint["hyper_parameters"])
         model.load_state_dict(checkpoint["state_dict"])
     except (ValueError, TypeError, RuntimeError) as error:
-        needs = f" It needs the packages {', '.join(origin['plugins'])}." if origin["plugins"] else ""
+        needs = f" It needs {', '.join(origin['plugins'])}." if origin["plugins"] else ""
         raise ValueError(
             f"the checkpoint was written by rnn-lightning {origin['version']} and cannot be loaded: "
             f"{_first_line(error)}.{needs}"
         ) from error
     return model.eval()
+
+
+def _check_plugins(task: str, cell: str | None, plugins: list[str]) -> None:
+    """Says what a checkpoint needs that is not there; nothing of it is loaded."""
+    needed: list[tuple[registry.Group, str | None]] = [("tasks", task), ("layers", cell)]
+    missing = [(group, name) for group, name in needed if name is not None and name not in registry.names(group)]
+    known = {registry.source(group, name) for group in registry.GROUPS for name in registry.names(group)}
+    absent = [plugin for plugin in plugins if plugin not in known]
+    if missing and absent:
+        things = " and ".join(f"the {registry.GROUPS[group]} '{name}'" for group, name in missing)
+        files = [plugin for plugin in absent if plugin.endswith(".py")]
+        packages = [plugin for plugin in absent if plugin not in files]
+        places = [*(f"the file {file}" for file in files), *(f"the package {package}" for package in packages)]
+        ways = [f"give {' '.join(f'--plugins {file}' for file in files)}"] if files else []
+        ways += [f"install {' and '.join(packages)}"] if packages else []
+        raise ValueError(f"the checkpoint needs {things} from {' and '.join(places)}: {' and '.join(ways)}")
 
 
 def load(path: str | Path) -> SequenceTask:

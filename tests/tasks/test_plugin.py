@@ -39,9 +39,9 @@ def test_its_checkpoint_names_the_package_and_cannot_be_loaded_without_it(comman
     checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     assert checkpoint[CHECKPOINT_KEY]["plugins"] == ["leaky-rnn"]
     _remove(plugin)
-    with pytest.raises(ValueError, match="there is no recurrent layer 'leaky'") as error:
+    with pytest.raises(ValueError, match="the checkpoint needs the recurrent layer 'leaky'") as error:
         load(run)
-    assert str(error.value).endswith("It needs the packages leaky-rnn.")
+    assert str(error.value).endswith(" from the package leaky-rnn: install leaky-rnn")
     assert "\n" not in str(error.value)
     result = command("test")
     assert result.code == 2
@@ -79,7 +79,7 @@ def test_a_data_set_and_a_task_of_another_package_are_found_by_name(command: Com
     assert tested.code == 0, tested.err
     assert "(90 sequences)" in tested.out
     _remove(plugin)
-    with pytest.raises(ValueError, match=r"no task 'SlowClassifier'.* It needs the packages leaky-rnn"):
+    with pytest.raises(ValueError, match="needs the task 'SlowClassifier' from the package leaky-rnn"):
         load(run)
 
 

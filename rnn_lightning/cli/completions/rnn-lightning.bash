@@ -14,7 +14,7 @@ _rnn_lightning() {
     local of_ckpt_path='--ckpt_path'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        COMPREPLY=($(compgen -W 'fit validate test predict generate baseline compare report list schema completion --help --version' -- "$cur"))
+        COMPREPLY=($(compgen -W 'fit validate test predict generate baseline compare report list schema completion new --help --version' -- "$cur"))
         return
     fi
     # Bash takes the sign of equality for a word of its own.
@@ -29,9 +29,9 @@ _rnn_lightning() {
         "compare --rows"|"compare --columns") flag=${COMP_WORDS[at]} ;;
     esac
     case "$verb $flag" in
-        "validate --run"|"test --run"|"predict --run"|"generate --run") words='' look=runs ;;
+        "fit --resume"|"fit --run"|"validate --run"|"test --run"|"predict --run"|"generate --run") words='' look=runs ;;
+        "fit --plugins"|"validate --plugins"|"test --plugins"|"predict --file"|"predict --output"|"predict --plugins"|"generate --plugins"|"baseline --plugins"|"compare --plugins"|"schema --plugins") words='' look=files ;;
         "validate --ckpt_path"|"test --ckpt_path"|"predict --ckpt_path"|"generate --ckpt_path") words='best last' look=checkpoints ;;
-        "predict --file"|"predict --output") words='' look=files ;;
         "generate --config"|"compare --rows"|"compare --columns") words='adding.yaml base.yaml bilstm.yaml copy_memory.yaml digits.yaml gru.yaml gru_ln.yaml imdb.yaml lstm.yaml lstm_ln.yaml mingru.yaml minlstm.yaml next_word.yaml parity.yaml presets/gradients.yaml qrnn.yaml rnn.yaml rnn_ln.yaml selective_copy.yaml slstm.yaml sru.yaml stacked_lstm.yaml stacked_mingru.yaml temporal_order.yaml transformer.yaml' look=configs ;;
         "compare --output"|"report --output") words='' look=folders ;;
         *" -c"|*" --config") words='adding.yaml base.yaml bilstm.yaml copy_memory.yaml digits.yaml gru.yaml gru_ln.yaml imdb.yaml lstm.yaml lstm_ln.yaml mingru.yaml minlstm.yaml next_word.yaml parity.yaml presets/gradients.yaml qrnn.yaml rnn.yaml rnn_ln.yaml selective_copy.yaml slstm.yaml sru.yaml stacked_lstm.yaml stacked_mingru.yaml temporal_order.yaml transformer.yaml' look=configs ;;
@@ -71,17 +71,18 @@ _rnn_lightning() {
     fi
     if [[ -z $look ]]; then
         case $verb in
-        fit) words="--help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_checkpoint $of_early_stopping $of_seed_everything $of_ckpt_path" ;;
-        validate) words="--run --ckpt_path --json --help -v $of_config $of_data $of_trainer $of_seed_everything" ;;
-        test) words="--run --ckpt_path --json --help -v $of_config $of_data $of_trainer $of_seed_everything" ;;
-        predict) words="--text --file --output --run --ckpt_path --json --help -v $of_config $of_data $of_trainer $of_seed_everything" ;;
-        generate) words="--prompt --length --temperature --top_k --top_p --seed --run --ckpt_path --config --help" ;;
-        baseline) words="--json --help -v $of_config $of_data $of_seed_everything" ;;
-        compare) words="--rows --columns --seeds --jobs --metric --output --help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_checkpoint $of_early_stopping" ;;
+        fit) words="--resume --seeds --run --plugins --help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_checkpoint $of_early_stopping $of_seed_everything $of_ckpt_path" ;;
+        validate) words="--run --ckpt_path --json --plugins --help -v $of_config $of_data $of_trainer $of_seed_everything" ;;
+        test) words="--run --ckpt_path --json --plugins --help -v $of_config $of_data $of_trainer $of_seed_everything" ;;
+        predict) words="--text --file --output --run --ckpt_path --json --plugins --help -v $of_config $of_data $of_trainer $of_seed_everything" ;;
+        generate) words="--prompt --length --temperature --top_k --top_p --seed --run --ckpt_path --config --plugins --help" ;;
+        baseline) words="--json --plugins --help -v $of_config $of_data $of_seed_everything" ;;
+        compare) words="--rows --columns --seeds --jobs --metric --output --plugins --help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_checkpoint $of_early_stopping" ;;
         report) words="--output --help" ;;
         list) words="--json --help" ;;
-        schema) words="--help" ;;
+        schema) words="--plugins --help" ;;
         completion) words="--help" ;;
+        new) words="--help" ;;
         esac
     fi
     COMPREPLY=($(compgen -W "$words" -- "$cur"))
