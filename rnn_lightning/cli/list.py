@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Any
 
 from rnn_lightning import registry
-from rnn_lightning.cli import configs
+from rnn_lightning.cli import configs, runs
 from rnn_lightning.cli.errors import UserError
 from rnn_lightning.cli.source import described
 from rnn_lightning.cli.verbs import VERBS
@@ -16,6 +17,8 @@ from rnn_lightning.cli.words import taken
 from rnn_lightning.registry import did_you_mean
 
 _PRESETS = "presets/"
+_NOT_SHOWN = ("test_loss", "test_f1")
+"""Scores of a run that wait for --json."""
 
 
 def list_what(options: list[str]) -> int:
@@ -40,7 +43,7 @@ def list_what(options: list[str]) -> int:
         if len(found) > 1:
             print(f"{kind}:")
         indent = "  " if len(found) > 1 else ""
-        for line in _lines(rows):
+        for line in _lines([_at_a_glance(row) for row in rows] if kind == "runs" else rows):
             print(f"{indent}{line}")
         if not rows:
             print(f"{indent}(none)")
@@ -97,7 +100,27 @@ def _plugins() -> list[dict[str, Any]]:
 
 
 def _runs() -> list[dict[str, Any]]:
-    return []
+    """The runs, the newest first."""
+    return [{**run._asdict(), "folder": str(run.folder)} for run in runs.overview()]
+
+
+def _at_a_glance(run: dict[str, Any]) -> dict[str, Any]:
+    """What is shown of a run: which one, what became of it, how long ago it began, and its scores."""
+    measured = {**dict(list(run["best"].items())[:2]), **run["test"]}
+    scores = "  ".join(f"{name} {value:.4f}" for name, value in measured.items() if name not in _NOT_SHOWN)
+    return {"folder": run["folder"], "state": run["state"], "age": _age(run["start"]), "scores": scores}
+
+
+def _age(start: str) -> str:
+    """How long ago that was, in the largest unit that fits."""
+    try:
+        minutes = int((datetime.now() - datetime.fromisoformat(start)).total_seconds()) // 60
+    except ValueError:
+        return ""
+    for unit, size in (("days", 24 * 60), ("hours", 60)):
+        if minutes >= 2 * size:
+            return f"{minutes // size} {unit}"
+    return f"{minutes} min"
 
 
 _KINDS: dict[str, Callable[[], list[dict[str, Any]]]] = {
