@@ -43,6 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", f"ignore:{message}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests first: the cores then have their end together."""
+    items.sort(key=lambda item: item.path.name not in ("test_readme.py", "test_docs.py"))
+
+
 class Result(NamedTuple):
     """What a command left: exit code, standard output, standard error."""
 

@@ -155,14 +155,12 @@ class SequenceData(pl.LightningDataModule, ABC):
         return loader
 
 
-class _Numbered(Dataset[Batch]):
+class _Numbered(Sequences):
     """Says with each batch which sequences it has, for a loader."""
 
     def __init__(self, sequences: Sequences) -> None:
         self.sequences = sequences
-
-    def __len__(self) -> int:
-        return len(self.sequences)
+        self.lengths = sequences.lengths
 
     def __getitems__(self, indices: list[int]) -> Batch:
         return self.sequences.__getitems__(indices)._replace(rows=torch.as_tensor(indices))
