@@ -36,11 +36,14 @@ _VARYING = (
     (r"^\w+ and \w+: ", "PAIR: "),
     (r"\b(do not )?differ beyond chance", "VERDICT"),
     (r"p [<=] #|-#", "#"),
+    (r"\b(val|test)_auroc #", ""),
     (r"\[#,? #\]|─+|-{3,}", ""),
     (r"#([\s,]*#)+", "#"),
     (r"\bs\b|(?<=[a-z])s\b", ""),
 )
-"""What is other here than on the page: numbers, how many of them, and with them the plural of what is counted."""
+"""What is other here than on the page: numbers, how many of them, and with them the plural of what is counted.
+
+There is no AUROC where a part has one class alone."""
 _OF_THE_DATA = ("Note: ", "sequences cut off ", "tokens cut off ")
 """How lines begin that depend on what the data is."""
 _WRITTEN = re.compile(r'--prompt "?([^\s"]+)')
