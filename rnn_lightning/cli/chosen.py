@@ -111,7 +111,8 @@ def wanted(sections: list[dict[str, Any]]) -> tuple[str | None, str | None]:
             architecture = runs.architecture(model)
         name = data.get("class_path") if isinstance(data, dict) else data
         if name is not None:
-            task = registry.resolve("data", name.rpartition(".")[2]).name
+            options = (data.get("init_args") or {}) if isinstance(data, dict) else {}
+            task = registry.resolve("data", name.rpartition(".")[2]).name_with(options)
     return architecture, task
 
 

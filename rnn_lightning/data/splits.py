@@ -14,6 +14,7 @@ def divide(
     count: int,
     shares: Mapping[str, float],
     seed: int,
+    of: str,
     classes: Array | None = None,
     groups: Array | None = None,
 ) -> dict[str, Array]:
@@ -23,6 +24,7 @@ def divide(
         count: rows in all.
         shares: of the other parts.
         seed: decides which row comes into which part.
+        of: what the rows are, for error texts.
         classes: the number of each row's class (N,); each part then has as large a share of a class as of all rows.
             Of a class of a single row this is in the training part.
         groups: the number of each row's group (N,): one is in one part as a whole, whatever the classes.
@@ -34,14 +36,14 @@ def divide(
     # validation rows in training.
     random = np.random.RandomState(seed)
     if groups is not None:
-        return _by_groups(groups, shares, random)
+        return _by_groups(groups, shares, random, of)
     order = random.permutation(count)
     if classes is not None:
         order = order[np.argsort(_spread(classes[order]), kind="stable")]
     sizes = [max(1, round(share * count)) for share in shares.values()]
     left = count - sum(sizes)
     if left < 1:
-        raise ValueError(f"{_parts(shares)} of {count:,} leave nothing for training")
+        raise ValueError(f"{_parts(shares)} of {of} leave nothing for training")
     parts = np.split(order, np.cumsum([left, *sizes])[:-1])
     return {name: np.sort(part) for name, part in zip(("train", *shares), parts, strict=True)}
 
@@ -57,7 +59,7 @@ def _spread(classes: Array) -> Array:
     return np.asarray((rank + 0.5) / size)
 
 
-def _by_groups(groups: Array, shares: Mapping[str, float], random: np.random.RandomState) -> dict[str, Array]:
+def _by_groups(groups: Array, shares: Mapping[str, float], random: np.random.RandomState, of: str) -> dict[str, Array]:
     _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     order = random.permutation(len(sizes))
     parts, start = {}, 0
@@ -66,7 +68,7 @@ def _by_groups(groups: Array, shares: Mapping[str, float], random: np.random.Ran
         parts[name] = np.flatnonzero(np.isin(group, order[start : start + wanted]))
         start += wanted
     if start >= len(order):
-        raise ValueError(f"{_parts(shares)} of {len(order):,} groups leave none for training")
+        raise ValueError(f"{_parts(shares)} of {of}, in {len(order):,} groups, leave nothing for training")
     return {"train": np.flatnonzero(np.isin(group, order[start:])), **parts}
 
 

@@ -44,7 +44,9 @@ def columns(path: Path) -> list[str]:
     if kind == "parquet":
         return list(_parquet_file(path).schema_arrow.names)
     if kind is None:
-        hint = "a folder is wanted, or a file that ends in" if path.exists() else "it does not exist, nor does it end in"
+        hint = (
+            "a folder is wanted, or a file that ends in" if path.exists() else "it does not exist, nor does it end in"
+        )
         raise ValueError(f"{path}: {hint} {', '.join(_ENDINGS)}, the text ones also in .gz")
     first = next(_json_rows(path) if kind == "json" else _csv_rows(path), None)
     if first is None:
@@ -61,9 +63,7 @@ def rows(path: Path, names: Sequence[str]) -> Iterator[tuple[int, list[Cell]]]:
     known = columns(path)
     for name in names:
         if name not in known:
-            raise ValueError(
-                f"{path} has no column '{name}'; it has {', '.join(known)}{did_you_mean(name, known)}"
-            )
+            raise ValueError(f"{path} has no column '{name}'; it has {', '.join(known)}{did_you_mean(name, known)}")
         if known.count(name) > 1:
             raise ValueError(f"{path} has two columns called '{name}'")
     kind = _kind(path)
@@ -102,12 +102,36 @@ def number(cell: Cell, path: Path, line: int, name: str) -> float:
     return value
 
 
+def numbers(cells: Sequence[Cell], names: Sequence[str], path: Path, line: int) -> list[float]:
+    """The numbers in cells, as `number` takes each of them, but faster."""
+    try:
+        values = [float(cell) for cell in cells]  # type: ignore[arg-type]  # None is told below
+        if all(map(math.isfinite, values)):
+            return values
+    except (TypeError, ValueError):
+        pass
+    return [number(cell, path, line, name) for cell, name in zip(cells, names, strict=True)]
+
+
 def is_number(cell: Cell) -> bool:
     """Whether a cell holds a finite number."""
     try:
         return cell is not None and math.isfinite(float(cell))
     except ValueError:
         return False
+
+
+def lines(path: Path) -> Iterator[str]:
+    """The lines of a text file, with their ends.
+
+    Raises:
+        ValueError: it cannot be read, or is not UTF-8 text.
+    """
+    with clear_errors(path), _opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+        for number, line in enumerate(file, 1):
+            if "\0" in line:
+                raise ValueError(f"{place(path, number)}: there is a zero byte, which UTF-8 text does not have")
+            yield line
 
 
 @contextmanager
@@ -132,14 +156,6 @@ def _kind(path: Path) -> str | None:
     return None if zipped and kind == "parquet" else kind
 
 
-def _lines(path: Path) -> Iterator[str]:
-    with clear_errors(path), _opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-        for number, line in enumerate(file, 1):
-            if "\0" in line:
-                raise ValueError(f"{place(path, number)}: there is a zero byte, which UTF-8 text does not have")
-            yield line
-
-
 def _opened(path: Path, mode: str, **options: Any) -> IO[Any]:
     opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
     file: IO[Any] = opener(path, mode, **options)
@@ -159,12 +175,12 @@ def _undecodable(path: Path) -> int:
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The header and the rows; empty lines are none."""
-    lines = _lines(path)
-    header = next(lines, "")
+    text = lines(path)
+    header = next(text, "")
     is_tsv = path.name.lower().removesuffix(".gz").endswith(".tsv")
     separator = "\t" if is_tsv else next((mark for mark in ",;\t" if mark in header), ",")
     csv.field_size_limit(_LONGEST)
-    reader = csv.reader(chain([header], lines), delimiter=separator, strict=True)
+    reader = csv.reader(chain([header], text), delimiter=separator, strict=True)
     end = 0
     try:
         for record in reader:
@@ -177,7 +193,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, text in enumerate(_lines(path), 1):
+    for line, text in enumerate(lines(path), 1):
         if text.isspace():
             continue
         try:
