@@ -8,6 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 
+_ROUNDING = 1e-14
+"""Smaller differences, in proportion, are those of rounded numbers."""
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -16,7 +19,7 @@ class Scaling:
     Attributes:
         names: the columns (D,).
         mean: of each column (D,).
-        deviation: of each column (D,), 1 where all values are the same.
+        deviation: of each column (D,); 1 where all values are the same.
     """
 
     names: tuple[str, ...]
@@ -31,12 +34,13 @@ class Scaling:
             ValueError: they are so large that their squares are no numbers.
         """
         with np.errstate(over="ignore", invalid="ignore"):
-            mean, deviation = values.mean(0), values.std(0)
+            # Seen from the first value, so that equal ones have no deviation, however large they are.
+            differences = values - values[:1]
+            mean, deviation = values[0] + differences.mean(0), differences.std(0)
         for name, number in zip(names, deviation, strict=True):
             if not np.isfinite(number):
                 raise ValueError(f"the numbers in the column '{name}' are too large to be squared")
-        # The mean of equal numbers is rounded: what is left of them is no deviation.
-        deviation[deviation <= 1e-12 * np.abs(mean)] = 1.0
+        deviation[deviation <= _ROUNDING * np.abs(mean)] = 1.0
         return cls(tuple(names), tuple(mean.tolist()), tuple(deviation.tolist()))
 
     def apply(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

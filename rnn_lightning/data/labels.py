@@ -83,8 +83,8 @@ class Labels:
         names = list(self._known)
         known = labels or _in_order({names[code] for code in np.unique(codes[train]) if code != NO_LABEL})
         if len(known) < 2:
-            has = f"there is one class alone, '{known[0]}'" if known else "no step has a label"
-            raise ValueError(f"the column '{self.column}': {has} in the training part, and nothing to tell apart")
+            has = f"one class alone, '{known[0]}': there is nothing to tell apart" if known else "no label"
+            raise ValueError(f"the training part has {has}")
         if not labels and len(known) > _MANY and all(map(is_number, known)):
             _log.warning(
                 "The column '%s' has %s different numbers, and each is taken for a class: "

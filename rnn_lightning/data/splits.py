@@ -49,14 +49,14 @@ def divide(
 
 
 def _spread(classes: Array) -> Array:
-    """Between 0 and 1, where each row would stand if those of its class were spread evenly (N,)."""
+    """Between 0 and 1, where each row would stand if those of its class were spread evenly, the first one at 0 (N,)."""
     order = np.argsort(classes, kind="stable")
     _, starts, sizes = np.unique(classes[order], return_index=True, return_counts=True)
     rank = np.empty(len(classes))
     rank[order] = np.arange(len(classes)) - np.repeat(starts, sizes)
     size = np.empty(len(classes))
     size[order] = np.repeat(sizes, sizes)
-    return np.asarray((rank + 0.5) / size)
+    return np.where(rank == 0, 0.0, (rank + 0.5) / size)
 
 
 def _by_groups(groups: Array, shares: Mapping[str, float], random: np.random.RandomState, of: str) -> dict[str, Array]:

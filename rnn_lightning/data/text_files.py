@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,6 +129,15 @@ class TextFiles(OwnFiles):
             f"vocabulary {len(encoder.words):,} {kind} ({100 * self.coverage:.1f} % of the training tokens)"
         )
 
+    def unlabelled(self, path: Path) -> Iterator[str]:
+        """The texts of a table, whatever else it holds.
+
+        Raises:
+            ValueError: it cannot be read or has no such column.
+        """
+        for _, cells in tables.rows(path, self.text):
+            yield _joined(cells)
+
     def _texts(self, labels: Labels, groups: array[int], ends: dict[str, int]) -> Iterator[str]:
         """All texts, part by part; what else belongs to them goes where it is collected."""
         known: dict[str, int] = {}
@@ -144,7 +153,7 @@ class TextFiles(OwnFiles):
                     groups.append(known.setdefault(str(row.group), len(known)))
                 if not row.text or row.text.isspace():
                     empty.append(row.place)
-                yield row.text.replace("\r\n", "\n")
+                yield row.text
             if len(labels) == max(ends.values(), default=0):
                 raise ValueError(f"{path} has no rows")
             ends[part] = len(labels)
@@ -156,13 +165,12 @@ class TextFiles(OwnFiles):
             if self.group is not None:
                 raise ValueError(f"{path} is a folder: there is no column '{self.group}' for the groups")
             for file, label in class_folders(path, lambda file: file.suffix.lower() == ".txt", ".txt"):
-                yield _Row(file, 0, "".join(tables.lines(file)), label, None)
+                yield _Row(file, 0, _joined(["".join(tables.lines(file))]), label, None)
             return
         names = [*self.text, self.label, *([] if self.group is None else [self.group])]
         count = len(self.text)
         for line, cells in tables.rows(path, names):
-            text = " ".join(str(cell) for cell in cells[:count] if cell is not None)
-            yield _Row(path, line, text, cells[count], cells[-1])
+            yield _Row(path, line, _joined(cells[:count]), cells[count], cells[-1])
 
 
 class _Row(NamedTuple):
@@ -175,3 +183,7 @@ class _Row(NamedTuple):
     @property
     def place(self) -> str:
         return tables.place(self.path, self.line)
+
+
+def _joined(cells: Sequence[tables.Cell]) -> str:
+    return " ".join(str(cell) for cell in cells if cell is not None).replace("\r\n", "\n")
