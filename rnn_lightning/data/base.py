@@ -109,8 +109,8 @@ class SequenceData(pl.LightningDataModule, ABC):
         return getattr(model, attribute, None)
 
     @classmethod
-    def name_with(cls, options: Mapping[str, Any]) -> str:
-        """What the data set is called in run folders, with these options."""
+    def name_with(cls, options: Mapping[str, Any]) -> str | None:
+        """What the data set is called in run folders, with these options; None where they do not tell."""
         return cls.name
 
     def summary(self) -> str:

@@ -59,7 +59,7 @@ class OwnFiles(SequenceData):
             if not 0 < share < 1:
                 raise ValueError(f"{part}_fraction is {share}; it must lie between 0 and 1")
         at_least("split_seed", split_seed, 0)
-        self.name = self.name_with({"path": path})
+        self.name = self.name_with({"path": path}) or ""
         self.path = path
         self.label = label
         self.regression = regression
@@ -68,9 +68,11 @@ class OwnFiles(SequenceData):
         self.split_seed = split_seed
 
     @classmethod
-    def name_with(cls, options: Mapping[str, Any]) -> str:
+    def name_with(cls, options: Mapping[str, Any]) -> str | None:
         """The name of the file or folder, without its ending."""
-        stem = Path(str(options.get("path"))).expanduser().absolute().name.lstrip(".").partition(".")[0]
+        if "path" not in options:
+            return None
+        stem = Path(options["path"]).expanduser().absolute().name.lstrip(".").partition(".")[0]
         return re.sub(r"\W+", "_", stem).strip("_") or "own"
 
     def prepare_data(self) -> None:
