@@ -45,7 +45,8 @@ class Scaling:
 
     def apply(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """The values (N, D) as a network takes them."""
-        return ((values - np.array(self.mean)) / np.array(self.deviation)).astype(np.float32)
+        scaled: np.ndarray[Any, Any] = (values - np.array(self.mean)) / np.array(self.deviation)
+        return scaled.astype(np.float32)
 
     def state(self) -> dict[str, Any]:
         """Everything that makes this scaling, as plain data."""

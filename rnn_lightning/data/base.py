@@ -92,7 +92,8 @@ class SequenceData(pl.LightningDataModule, ABC):
     @property
     def model_encoder(self) -> TextEncoder | None:
         """The text encoder of the model at work, where it has one already: then the data is encoded with that."""
-        return self._of_model("encoder")
+        encoder: TextEncoder | None = self._of_model("encoder")
+        return encoder
 
     @property
     def model_labels(self) -> tuple[str, ...]:
@@ -102,7 +103,8 @@ class SequenceData(pl.LightningDataModule, ABC):
     @property
     def model_scaling(self) -> Scaling | None:
         """How the model at work scales its features, where it does so already: then the data is scaled like that."""
-        return self._of_model("scaling")
+        scaling: Scaling | None = self._of_model("scaling")
+        return scaling
 
     def _of_model(self, attribute: str) -> Any:
         model = self.trainer.lightning_module if self.trainer is not None else None

@@ -215,8 +215,8 @@ class _Reader:
     def read(self, file: Path, label: str | None) -> None:
         """Reads the sequences of a file, each of which has this label; None: it is in a column."""
         size, labels = len(self.columns), self.labels
-        has_column = labels is not None and label is None
-        asked = [*self.columns, *([self.group] if self.group else []), *([labels.column] if has_column else [])]
+        others = [self.group, labels.column if labels is not None and label is None else None]
+        asked = [*self.columns, *(column for column in others if column is not None)]
         known: dict[str, tuple[int, float]] = {}
         for line, cells in tables.rows(file, asked):
             self._values.extend(tables.numbers(cells[:size], self.columns, file, line))

@@ -64,7 +64,7 @@ def _by_groups(groups: Array, shares: Mapping[str, float], random: np.random.Ran
     order = random.permutation(len(sizes))
     parts, start = {}, 0
     for name, share in shares.items():
-        wanted = np.searchsorted(np.cumsum(sizes[order[start:]]), share * len(groups)) + 1
+        wanted = int(np.searchsorted(np.cumsum(sizes[order[start:]]), share * len(groups))) + 1
         parts[name] = np.flatnonzero(np.isin(group, order[start : start + wanted]))
         start += wanted
     if start >= len(order):

@@ -102,7 +102,8 @@ class TextFiles(OwnFiles):
             ValueError: a file cannot be read or has no such column, or a text has no label or one of no class.
         """
         encoder = self.model_encoder
-        labels, groups, ends = Labels(self.label, self.regression), array("q"), {}
+        labels, groups = Labels(self.label, self.regression), array("q")
+        ends: dict[str, int] = {}
         texts = self._texts(labels, groups, ends)
         tokens = tokenized(texts, self.unit if encoder is None else encoder.unit)
         parts = self._divided("texts", ends, labels, np.array(groups) if self.group is not None else None)
