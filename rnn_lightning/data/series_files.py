@@ -22,6 +22,9 @@ from rnn_lightning.scaling import Scaling
 
 Array = np.ndarray[Any, Any]
 
+_SHOWN = 10
+"""Features that are named; a table may have hundreds."""
+
 
 class SeriesFiles(OwnFiles):
     """Real-valued series of one's own, each with a class, or with a number (regression), or with a class at each step.
@@ -122,9 +125,10 @@ class SeriesFiles(OwnFiles):
         lengths = np.concatenate([part.lengths for part in (self.train, self.val, self.test)])
         scaling, labels = self.facts.scaling, self.facts.labels
         assert scaling is not None
+        more = f" and {len(scaling.names) - _SHOWN:,} more" if len(scaling.names) > _SHOWN else ""
         return (
             f"{sizes[0]:,} train / {sizes[1]:,} validation / {sizes[2]:,} test sequences of "
-            f"{_range(lengths.min(), lengths.max())} steps, features {', '.join(scaling.names)}, "
+            f"{_range(lengths.min(), lengths.max())} steps, features {', '.join(scaling.names[:_SHOWN])}{more}, "
             f"{f'{len(labels):,} classes' if labels else 'numbers'}"
         )
 
