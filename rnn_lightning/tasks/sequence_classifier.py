@@ -177,7 +177,11 @@ class SequenceClassifier(SequenceTask):
         """
         x = inputs if self.hparams["vocab_size"] is None else self.embedding(inputs)
         output, _ = self.recurrent(x, lengths)
-        logits: Tensor = self.head(self.pooling(output, lengths))
+        return self.answers(self.pooling(output, lengths))
+
+    def answers(self, pooled: Tensor) -> Tensor:
+        """What `forward` returns, from one vector a sequence (B, P)."""
+        logits: Tensor = self.head(pooled)
         if self.target_scaling is not None:
             # 16 bits, which are enough for a network, would leave three digits of the numbers.
             logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
