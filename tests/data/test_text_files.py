@@ -160,6 +160,12 @@ def test_tokens_are_those_of_a_text_encoder(texts: list[str], unit: Unit) -> Non
     assert ids == encoder.encode(texts)
 
 
+@pytest.mark.parametrize(("unit", "text"), [("word", "电 影 is good !"), ("character", "电影 is Good!")])
+def test_a_text_can_be_read_again(unit: Any, text: str, tmp_path: Path) -> None:
+    data = _ready(_csv(tmp_path / "a.csv", [("电影 is Good!", label) for label in "abab"]), unit=unit, vocab_size=1)
+    assert data.test.text(0) == text
+
+
 def test_columns_are_joined(tmp_path: Path) -> None:
     rows = [("one two", f"three {label}", label) for _ in range(4) for label in "ab"]
     data = _ready(_csv(tmp_path / "a.csv", rows, "subject,body,label"), text=["subject", "body"], max_length=4)
