@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from rnn_lightning.data.next_word import NextWord
     from rnn_lightning.data.parity import Parity
     from rnn_lightning.data.selective_copy import SelectiveCopy
+    from rnn_lightning.data.series_files import SeriesFiles
     from rnn_lightning.data.synthetic import SyntheticSequences
     from rnn_lightning.data.temporal_order import TemporalOrder
+    from rnn_lightning.data.text_files import TextFiles
     from rnn_lightning.layers import RecurrentLayer, RecurrentStack
+    from rnn_lightning.scaling import Scaling
     from rnn_lightning.tasks.base import SequenceTask
     from rnn_lightning.tasks.language_model import LanguageModel
     from rnn_lightning.tasks.loading import load
@@ -47,15 +50,18 @@ _MODULES = {
     "Parity": "data.parity",
     "RecurrentLayer": "layers",
     "RecurrentStack": "layers",
+    "Scaling": "scaling",
     "SelectiveCopy": "data.selective_copy",
     "SequenceClassifier": "tasks.sequence_classifier",
     "SequenceData": "data.base",
     "SequenceTagger": "tasks.sequence_tagger",
     "SequenceTask": "tasks.base",
     "Sequences": "data.base",
+    "SeriesFiles": "data.series_files",
     "SyntheticSequences": "data.synthetic",
     "TemporalOrder": "data.temporal_order",
     "TextEncoder": "text",
+    "TextFiles": "data.text_files",
     "TimeProfile": "callbacks.profile",
     "check_layer": "testing",
     "load": "tasks.loading",
@@ -75,15 +81,18 @@ __all__ = [
     "Parity",
     "RecurrentLayer",
     "RecurrentStack",
+    "Scaling",
     "SelectiveCopy",
     "SequenceClassifier",
     "SequenceData",
     "SequenceTagger",
     "SequenceTask",
     "Sequences",
+    "SeriesFiles",
     "SyntheticSequences",
     "TemporalOrder",
     "TextEncoder",
+    "TextFiles",
     "TimeProfile",
     "check_layer",
     "load",

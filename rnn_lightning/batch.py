@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from rnn_lightning.scaling import Scaling
     from rnn_lightning.text import TextEncoder
 
 Truncate = Literal["head", "tail", "head_tail"]
@@ -64,6 +65,9 @@ class Facts:
         per_step: there is a target for each step, and not one for the whole sequence: a class, or a token where there
             are no labels.
         streams: each row of a batch goes on where the same row of the batch before ended; an epoch begins anew.
+        scaling: how raw features were scaled; None where the features are as they come.
+        target_scaling: mean and deviation of targets that are numbers: a model learns them scaled, and gives its
+            predictions as the targets are. None leaves them as they come.
     """
 
     input_size: int | None
@@ -71,6 +75,8 @@ class Facts:
     encoder: TextEncoder | None = None
     per_step: bool = False
     streams: bool = False
+    scaling: Scaling | None = None
+    target_scaling: Scaling | None = None
 
 
 def kept(max_length: int, truncate: Truncate) -> tuple[int, int]:

@@ -44,8 +44,10 @@ _OWN: dict[Group, dict[str, str]] = {
         "NextWord": "rnn_lightning.data.next_word:NextWord",
         "Parity": "rnn_lightning.data.parity:Parity",
         "SelectiveCopy": "rnn_lightning.data.selective_copy:SelectiveCopy",
+        "SeriesFiles": "rnn_lightning.data.series_files:SeriesFiles",
         "SyntheticSequences": "rnn_lightning.data.synthetic:SyntheticSequences",
         "TemporalOrder": "rnn_lightning.data.temporal_order:TemporalOrder",
+        "TextFiles": "rnn_lightning.data.text_files:TextFiles",
     },
 }
 

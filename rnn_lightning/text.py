@@ -6,7 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -113,21 +113,28 @@ def encode_chunks(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[l
         yield [encoding.ids for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
 
 
-def numbered(texts: Iterable[str], unit: Unit, known: dict[str, int]) -> Iterator[np.ndarray[Any, Any]]:
-    """The tokens of all texts one after the other, a million characters at a time, in one reading of the texts.
+class Numbered(NamedTuple):
+    """The tokens of some texts one after the other, and how many each text has (N,)."""
+
+    tokens: np.ndarray[Any, Any]
+    sizes: np.ndarray[Any, Any]
+
+
+def numbered(texts: Iterable[str], unit: Unit, known: dict[str, int]) -> Iterator[Numbered]:
+    """The tokens of all texts, a million characters at a time, in one reading of the texts.
 
     Args:
-        texts: pieces of a text.
+        texts: texts, or pieces of a text.
         unit: what the tokens are.
         known: gets a number for each token, from 1 on as they come; a word of a million characters has the number 0.
     """
     for batch in _batches(texts):
-        vocabulary, ids = _characters(batch) if unit == "character" else _words(batch, unit)
+        vocabulary, ids, sizes = _characters(batch) if unit == "character" else _words(batch, unit)
         numbers = np.zeros(max(vocabulary.values(), default=0) + 1, np.int64)
         for token, index in vocabulary.items():
             if len(token) < LONGEST:
                 numbers[index] = known.setdefault(token, len(known) + 1)
-        yield numbers.astype(np.min_scalar_type(len(known)))[ids]
+        yield Numbered(numbers.astype(np.min_scalar_type(len(known)))[ids], np.array(sizes, np.int64))
 
 
 def in_order(known: dict[str, int]) -> tuple[list[str], np.ndarray[Any, Any]]:
@@ -138,17 +145,19 @@ def in_order(known: dict[str, int]) -> tuple[list[str], np.ndarray[Any, Any]]:
     return words, ids
 
 
-def _words(texts: Sequence[str], unit: Unit) -> tuple[dict[str, int], np.ndarray[Any, Any]]:
-    """Each different word of the texts with an id for here, and all of them by those ids."""
+def _words(texts: Sequence[str], unit: Unit) -> tuple[dict[str, int], np.ndarray[Any, Any], list[int]]:
+    """Each different word of the texts with an id for here, all of them by those ids, and how many each text has."""
     tokenizer = _trained(texts, unit)
     ids = [np.array(row, np.int64) for chunk in encode_chunks(tokenizer, texts) for row in chunk]
-    return tokenizer.get_vocab(), np.concatenate(ids)
+    return tokenizer.get_vocab(), np.concatenate(ids), [len(row) for row in ids]
 
 
-def _characters(texts: Sequence[str]) -> tuple[dict[str, int], np.ndarray[Any, Any]]:
+def _characters(texts: Sequence[str]) -> tuple[dict[str, int], np.ndarray[Any, Any], list[int]]:
     """The same for characters, which are ids already: ten times as fast without a tokenizer."""
-    text = "".join(text if text.isascii() else normalizers.NFC().normalize_str(text) for text in texts)
-    return {char: ord(char) for char in set(text)}, np.frombuffer(text.encode("utf-32-le"), "<u4")
+    texts = [text if text.isascii() else normalizers.NFC().normalize_str(text) for text in texts]
+    text = "".join(texts)
+    ids = np.frombuffer(text.encode("utf-32-le"), "<u4")
+    return {char: ord(char) for char in set(text)}, ids, [len(text) for text in texts]
 
 
 def _trained(texts: Sequence[str], unit: Unit) -> Tokenizer:

@@ -17,13 +17,14 @@ BELOW = {
     "registry": set(),
     "intervals": set(),
     "vectors": set(),
-    "batch": {"text"},
+    "scaling": set(),
+    "batch": {"text", "scaling"},
     "text": {"batch"},
     "layers": {"batch", "layers"},
     "testing": {"layers"},
     "baselines": {"batch", "intervals", "baselines"},
-    "data": {"batch", "text", "data"},
-    "tasks": {"batch", "text", "layers", "registry", "intervals", "vectors", "tasks"},
+    "data": {"batch", "text", "scaling", "registry", "data"},
+    "tasks": {"batch", "text", "scaling", "layers", "registry", "intervals", "vectors", "tasks"},
     "callbacks": {"batch", "layers", "callbacks"},
 }
 """What each room may import from, beside other packages; `cli` may import from all."""
@@ -57,7 +58,7 @@ def test_imports_look_down_only(room: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["layers", "text", "batch", "registry", "testing", "intervals", "vectors", "baselines"]
+    "room", ["layers", "text", "batch", "registry", "testing", "intervals", "vectors", "scaling", "baselines"]
 )
 def test_lightning_is_not_known_below_tasks_and_data(room: str) -> None:
     for file in _files(room):

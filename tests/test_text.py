@@ -240,7 +240,7 @@ def _cut(text: str, size: int) -> list[str]:
 def _ids(texts: list[str], unit: Unit) -> tuple[list[str], list[int]]:
     """The lexicon of texts and their tokens as ids in it, by way of numbers."""
     known: dict[str, int] = {}
-    numbers = np.concatenate([np.zeros(0, np.uint8), *numbered(texts, unit, known)])
+    numbers = np.concatenate([np.zeros(0, np.uint8), *(part.tokens for part in numbered(texts, unit, known))])
     words, ids = in_order(known)
     return words, ids[numbers].tolist()
 

@@ -11,6 +11,7 @@ from rnn_lightning import registry
 from rnn_lightning.cli import configs, runs
 from rnn_lightning.cli.errors import UserError
 from rnn_lightning.cli.words import Words
+from rnn_lightning.data.base import SequenceData
 from rnn_lightning.tasks.base import CHECKPOINT_KEY, SequenceTask
 from rnn_lightning.tasks.loading import model_from, read_checkpoint
 
@@ -111,7 +112,9 @@ def wanted(sections: list[dict[str, Any]]) -> tuple[str | None, str | None]:
             architecture = runs.architecture(model)
         name = data.get("class_path") if isinstance(data, dict) else data
         if name is not None:
-            task = registry.resolve("data", name.rpartition(".")[2]).name
+            options = (data.get("init_args") or {}) if isinstance(data, dict) else {}
+            kind = registry.resolve("data", name.rpartition(".")[2])
+            task = kind.name_with(options) if issubclass(kind, SequenceData) else kind.name
     return architecture, task
 
 

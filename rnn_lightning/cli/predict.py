@@ -17,6 +17,9 @@ from rnn_lightning.cli.app import ScoreCommand
 from rnn_lightning.cli.chosen import Chosen, choose
 from rnn_lightning.cli.errors import UserError
 from rnn_lightning.cli.words import no_option, refuse_names, taken
+from rnn_lightning.data.series_files import SeriesFiles
+from rnn_lightning.data.tables import is_table
+from rnn_lightning.data.text_files import TextFiles
 
 _AT_ONCE = 1024
 """Texts that are read before they are predicted: sorted by length they make better batches."""
@@ -42,9 +45,11 @@ def predict(options: list[str]) -> int:
         raise UserError("--output and --json both say where the JSON lines go: give one of them")
     chosen, left = choose("predict", words)
     print(f"Predicting with {chosen.in_words}", file=sys.stderr)
-    if texts or files:
+    if files and not texts and chosen.model.scaling is not None:
+        predictions = _of_series(chosen, left, files)
+    elif texts or files:
         _refuse(left)
-        predictions = _of_texts(chosen, texts, files)
+        predictions = _of_texts(chosen, left, texts, files)
     elif chosen.model.encoder is not None:
         raise UserError('this model reads text: give --text "...", --file FILE, or - for standard input')
     else:
@@ -62,16 +67,34 @@ def _refuse(left: list[str]) -> None:
         raise UserError(f"{given[0]} does not apply to texts: they need no data set and no Trainer")
 
 
-def _of_texts(chosen: Chosen, texts: list[str], files: list[str]) -> Iterator[dict[str, Any]]:
-    lines = iter([*texts]) if not files else _lines(texts, files)
+def _of_texts(chosen: Chosen, left: list[str], texts: list[str], files: list[str]) -> Iterator[dict[str, Any]]:
+    has_tables = any(is_table(Path(name)) for name in files)
+    data = ScoreCommand("predict", left).datamodule if has_tables else None
+    lines = iter([*texts]) if not files else _lines(texts, files, data if isinstance(data, TextFiles) else None)
     while part := list(islice(lines, _AT_ONCE)):
         for text, prediction in zip(part, chosen.model.predict_text(part), strict=True):
             yield {"text": text, **prediction._asdict()}
 
 
-def _lines(texts: list[str], files: list[str]) -> Iterator[str]:
+def _of_series(chosen: Chosen, left: list[str], files: list[str]) -> Iterator[dict[str, Any]]:
+    data = ScoreCommand("predict", left).datamodule
+    if not isinstance(data, SeriesFiles) or chosen.model.scaling is None:
+        raise UserError(
+            "--file of series needs --data SeriesFiles, as in training: --data.group for one, if it was given"
+        )
+    for name in files:
+        sequences, series = data.unlabelled(Path(name), chosen.model.scaling.names)
+        for sequence, prediction in zip(sequences, chosen.model.predict_series(series), strict=True):
+            yield {"sequence": sequence, **prediction._asdict()}
+
+
+def _lines(texts: list[str], files: list[str], data: TextFiles | None) -> Iterator[str]:
+    """All texts: those of a table where the run was trained on one, else a text in each line."""
     yield from texts
     for name in files:
+        if data is not None and is_table(Path(name)):
+            yield from data.unlabelled(Path(name))
+            continue
         shown = "standard input" if name == "-" else name
         try:
             with _opened(name) as lines:
@@ -121,7 +144,7 @@ def _as_json(prediction: dict[str, Any]) -> str:
 
 
 def _in_words(prediction: dict[str, Any]) -> str:
-    subject = prediction.get("text", prediction.get("index"))
+    subject = next(prediction[name] for name in ("text", "sequence", "index") if name in prediction)
     shown = subject if not isinstance(subject, str) or len(subject) <= _SHOWN else f"{subject[: _SHOWN - 1]}…"
     if "labels" in prediction:
         steps = prediction["labels"]

@@ -116,7 +116,11 @@ VERBS: dict[str, Verb] = {
         "[--text TEXT ...] [--file FILE] [-] [options]",
         (
             Option("--text", "TEXT", "text to predict; can be given again and again"),
-            Option("--file", "FILE", "file with a text in each line; - is standard input"),
+            Option(
+                "--file",
+                "FILE",
+                "file with a text in each line, - is standard input; or a table, where the run was trained on one",
+            ),
             Option("--output", "FILE", "file for the predictions, as JSON lines"),
             *_CHOOSING,
             Option("--json", "", "print JSON lines instead of words"),

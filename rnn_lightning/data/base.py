@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.utils.data import Dataset
 from rnn_lightning.batch import Batch, Facts, Ragged
 from rnn_lightning.data.loader import Loader
 from rnn_lightning.data.sampler import LengthBucketSampler
+from rnn_lightning.scaling import Scaling
 from rnn_lightning.text import TextEncoder
 
 _AT_ONCE = 1024
@@ -90,8 +92,28 @@ class SequenceData(pl.LightningDataModule, ABC):
     @property
     def model_encoder(self) -> TextEncoder | None:
         """The text encoder of the model at work, where it has one already: then the data is encoded with that."""
+        encoder: TextEncoder | None = self._of_model("encoder")
+        return encoder
+
+    @property
+    def model_labels(self) -> tuple[str, ...]:
+        """The classes' names of the model at work, where it has some already: then the targets are numbered by them."""
+        return self._of_model("labels") or ()
+
+    @property
+    def model_scaling(self) -> Scaling | None:
+        """How the model at work scales its features, where it does so already: then the data is scaled like that."""
+        scaling: Scaling | None = self._of_model("scaling")
+        return scaling
+
+    def _of_model(self, attribute: str) -> Any:
         model = self.trainer.lightning_module if self.trainer is not None else None
-        return getattr(model, "encoder", None)
+        return getattr(model, attribute, None)
+
+    @classmethod
+    def name_with(cls, options: Mapping[str, Any]) -> str | None:
+        """What the data set is called in run folders, with these options; None where they do not tell."""
+        return cls.name
 
     def summary(self) -> str:
         """The sizes of the three splits, in one line, once `setup` has run."""

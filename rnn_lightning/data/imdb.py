@@ -6,13 +6,13 @@ import logging
 from typing import Any
 
 import numpy as np
-import torch
 
-from rnn_lightning.batch import UNKNOWN, Batch, Facts, Ragged, Truncate, pad_ragged
-from rnn_lightning.data.base import SequenceData, Sequences, at_least
+from rnn_lightning.batch import UNKNOWN, Facts, Truncate
+from rnn_lightning.data.base import SequenceData, at_least
 from rnn_lightning.data.corpus import Corpus, open_corpus
+from rnn_lightning.data.encoded import EncodedTexts, word_counts
 from rnn_lightning.data.reviews import SPLITS, UNKNOWN_FILM, locate
-from rnn_lightning.text import SPECIAL_TOKENS, TextEncoder, most_frequent, remap
+from rnn_lightning.text import TextEncoder, most_frequent, remap
 
 _log = logging.getLogger("rnn_lightning")
 
@@ -85,14 +85,16 @@ class IMDb(SequenceData):
             self.corpus = open_corpus(locate(self.path))
         corpus = self.corpus
         train, val = self._split(corpus)
-        counts = _counts(corpus, train)
+        counts = word_counts(corpus, train)
         words = most_frequent(corpus.words, counts, self.vocab_size)
         encoder = self.model_encoder or TextEncoder(words, self.max_length, self.truncate)
         new_ids = remap(corpus.words, encoder.words)
         self.coverage = float(counts[new_ids != UNKNOWN].sum() / counts.sum())
         self.facts = Facts(None, ("negative", "positive"), encoder)
         test = np.flatnonzero(corpus.splits == SPLITS.index("test"))
-        self.train, self.val, self.test = (_Reviews(corpus, rows, new_ids, encoder) for rows in (train, val, test))
+        self.train, self.val, self.test = (
+            EncodedTexts(corpus, corpus.labels, rows, new_ids, encoder) for rows in (train, val, test)
+        )
 
     def summary(self) -> str:
         """What `setup` made, in one line."""
@@ -137,47 +139,3 @@ class IMDb(SequenceData):
 def _films(corpus: Corpus) -> np.ndarray[Any, Any]:
     films: np.ndarray[Any, Any] = corpus.films[corpus.splits == SPLITS.index("train")]
     return films
-
-
-def _counts(corpus: Corpus, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """How often each word id occurs in these reviews."""
-    chosen = np.zeros(len(corpus.splits), bool)
-    chosen[rows] = True
-    tokens = corpus.ids[np.repeat(chosen, np.diff(corpus.offsets))]
-    return np.bincount(tokens, minlength=len(corpus.words) + len(SPECIAL_TOKENS))
-
-
-class _Reviews(Sequences):
-    """The reviews in these rows of the corpus, with the ids of an encoder's vocabulary."""
-
-    def __init__(
-        self, corpus: Corpus, rows: np.ndarray[Any, Any], new_ids: np.ndarray[Any, Any], encoder: TextEncoder
-    ) -> None:
-        self.words = corpus.words
-        self.ids = corpus.ids
-        self.starts = corpus.offsets[rows]
-        self.sizes = corpus.offsets[rows + 1] - self.starts
-        self.targets = corpus.labels[rows]
-        self.rows = rows
-        self.new_ids = new_ids
-        self.max_length = encoder.max_length
-        self.truncate = encoder.truncate
-        limit = self.sizes.max() if self.max_length is None else self.max_length
-        self.lengths = np.minimum(self.sizes, limit)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        ids, lengths = pad_ragged(self.ids, self.starts[indices], self.sizes[indices], self.max_length, self.truncate)
-        inputs = self.new_ids[ids]  # padding stays padding
-        targets = self.targets[indices]
-        return Batch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.from_numpy(targets))
-
-    def text(self, index: int) -> str:
-        """The words of a whole review, as the corpus has them."""
-        start = self.starts[index]
-        ids = self.ids[start : start + self.sizes[index]] - len(SPECIAL_TOKENS)
-        return " ".join(self.words[word] for word in ids)
-
-    def whole(self) -> Ragged:
-        """All reviews at full length, each word by its id in the corpus' lexicon."""
-        ids = [self.ids[start : start + size] for start, size in zip(self.starts, self.sizes, strict=True)]
-        return Ragged(np.concatenate(ids), np.concatenate(([0], np.cumsum(self.sizes))), np.asarray(self.targets))

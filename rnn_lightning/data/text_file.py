@@ -68,7 +68,7 @@ def open_tokens(path: Path, unit: Unit) -> Tokens:
 def split(blocks: list[str], unit: Unit) -> Tokens:
     """The tokens of a text that was cut anywhere."""
     known: dict[str, int] = {}
-    numbers = np.concatenate(list(numbered(pieces(blocks, unit), unit, known)))
+    numbers = np.concatenate([part.tokens for part in numbered(pieces(blocks, unit), unit, known)])
     words, ids = in_order(known)
     return Tokens(words, ids[numbers])
 
@@ -95,7 +95,7 @@ def _build(path: Path, unit: Unit, key: str, folder: Path) -> list[str]:
     known: dict[str, int] = {}
     parts = []
     with TemporaryFile(dir=folder) as file:
-        for numbers in numbered(pieces(_read(path), unit), unit, known):
+        for numbers, _ in numbered(pieces(_read(path), unit), unit, known):
             file.write(numbers.data)
             parts.append((numbers.dtype, len(numbers)))
         words, ids = in_order(known)

@@ -29,6 +29,8 @@ def read(word: str) -> tuple[Any, list[str]]:
     """A sequence, the token ids of a text (T,) or features from a file (T, D), and the tokens as they stand there."""
     if ENCODER is None:
         rows = np.load(word) if word.endswith(".npy") else np.loadtxt(word, delimiter=",", ndmin=2)
+        if ABOUT["scaling"] is not None:
+            rows = (rows - ABOUT["scaling"]["mean"]) / ABOUT["scaling"]["deviation"]
         return rows.astype(np.float32), [""] * len(rows)
     text = unicodedata.normalize("NFC", word)
     found = ENCODER.encode(text, add_special_tokens=False)

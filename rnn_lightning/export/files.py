@@ -136,6 +136,7 @@ def _about(model: Exportable, steps: bool) -> dict[str, Any]:
         "labels": model.labels,
         "reads_text": model.encoder is not None,
         "keep": _steps_kept(model.encoder),
+        "scaling": None if model.scaling is None else model.scaling.state(),
         "output": answer_port(model).name,
         WHOLE: {
             "inputs": _shapes(inputs_port(model, "time"), Port("lengths", ("batch",))),

@@ -125,9 +125,8 @@ class OneStep(nn.Module):
         """Inputs (B,) or (B, D) and the tensors of all layers' states."""
         x_t = inputs if inputs.is_floating_point() else self.model.embedding(inputs.unsqueeze(1)).squeeze(1)
         output, new = self.model.recurrent.step(x_t, self._by_layer(state))
-        logits = self.model.head(output)
-        one_logit = isinstance(self.model, SequenceClassifier) and logits.size(1) == 1
-        return _answer(self.model, logits.squeeze(1) if one_logit else logits), *(t for layer in new for t in layer)
+        logits = self.model.answers(output) if isinstance(self.model, SequenceClassifier) else self.model.head(output)
+        return _answer(self.model, logits), *(t for layer in new for t in layer)
 
     def _by_layer(self, state: tuple[Tensor, ...]) -> tuple[State, ...]:
         tensors = iter(state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
@@ -18,9 +18,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from rnn_lightning import registry
-from rnn_lightning.batch import Batch, Facts
+from rnn_lightning.batch import Batch, Facts, pad_ragged
 from rnn_lightning.intervals import Interval
 from rnn_lightning.layers import TokenEmbedding
+from rnn_lightning.scaling import Scaling
 from rnn_lightning.tasks.metrics import MeanLoss
 from rnn_lightning.text import TextEncoder
 from rnn_lightning.vectors import read_vectors, vector_size
@@ -28,6 +29,12 @@ from rnn_lightning.vectors import read_vectors, vector_size
 _log = logging.getLogger("rnn_lightning")
 
 CHECKPOINT_KEY = "rnn_lightning"
+_LEARNT: dict[str, tuple[Any, str]] = {
+    "encoder": (TextEncoder, "vocabulary is"),
+    "scaling": (Scaling, "scaling is"),
+    "target_scaling": (Scaling, "scaling of the targets is"),
+}
+"""What a model takes over from its data beside the labels: by attribute its class, and what it is called."""
 
 
 class SequenceTask(pl.LightningModule, ABC):
@@ -39,6 +46,8 @@ class SequenceTask(pl.LightningModule, ABC):
     Attributes:
         labels: names of the classes; empty where the targets are numbers or tokens.
         encoder: turns raw text into token ids; None where the inputs are features.
+        scaling: brings raw features to what the network takes; None where they are taken as they come.
+        target_scaling: mean and deviation of targets that are numbers; None where they are learnt as they come.
         intervals: after a test, the 95 % interval around each measurement.
         outcomes: after a test, what came out for each sequence, by what it is called, in the order of the data; empty
             where that order is not known, or not all came in.
@@ -47,6 +56,8 @@ class SequenceTask(pl.LightningModule, ABC):
 
     labels: tuple[str, ...] = ()
     encoder: TextEncoder | None = None
+    scaling: Scaling | None = None
+    target_scaling: Scaling | None = None
     intervals: Mapping[str, Interval] = MappingProxyType({})
     outcomes: Mapping[str, Sequence[Any]] = MappingProxyType({})
     is_trained: bool = False
@@ -102,6 +113,8 @@ class SequenceTask(pl.LightningModule, ABC):
                 f"the model was trained on {_in_words(self.hparams, self.labels)}; "
                 f"the data has {_in_words(self.sizes(facts), facts.labels)}"
             )
+        elif self.scaling != facts.scaling:
+            raise ValueError("the model was trained on features that were scaled otherwise than those of this data")
 
     def keep_outcomes(self, rows: np.ndarray[Any, Any], **columns: Sequence[Any]) -> None:
         """Keeps what came out for each sequence of the test part.
@@ -137,6 +150,7 @@ class SequenceTask(pl.LightningModule, ABC):
         self.hparams.update(self._from_data)
         self.labels = facts.labels
         self.encoder = facts.encoder
+        self.scaling, self.target_scaling = facts.scaling, facts.target_scaling
         self.build()
         if self.hparams.get("vectors") is not None:
             self._start_from_vectors(self.hparams["vectors"])
@@ -162,29 +176,67 @@ class SequenceTask(pl.LightningModule, ABC):
             *(path, values.shape[1], f"{known.sum():,}", f"{len(words):,}", 100 * known.mean()),
         )
 
-    @torch.inference_mode()
+    def predict_series(self, series: Sequence[Any], batch_size: int = 64) -> list[Any]:
+        """What `predict_step` says of raw sequences of numbers, in their order.
+
+        Args:
+            series: arrays (T, D), each of its own length, unscaled, with the columns of the training data.
+            batch_size: sequences that go through the network together.
+
+        Raises:
+            ValueError: the model was trained on text, or a sequence has another number of features, or something in it
+                is not a finite number.
+        """
+        size = self.hparams.get("input_size")
+        if size is None:
+            raise ValueError("this model was trained on text: it reads no sequences of numbers")
+        arrays = [np.asarray(sequence, np.float64) for sequence in series]
+        names = "" if self.scaling is None else f": {', '.join(self.scaling.names)}"
+        for index, array in enumerate(arrays):
+            if array.ndim != 2 or array.shape[1] != size:
+                raise ValueError(f"sequence {index} has the shape {array.shape}, not (steps, {size}){names}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"sequence {index} has something in it that is not a finite number")
+
+        def batch(rows: list[int]) -> Batch:
+            sizes = np.array([len(arrays[row]) for row in rows])
+            values = np.concatenate([arrays[row] for row in rows])
+            scaled = values.astype(np.float32) if self.scaling is None else self.scaling.apply(values)
+            inputs, lengths = pad_ragged(scaled, np.cumsum(sizes) - sizes, sizes)
+            return Batch(torch.from_numpy(inputs), torch.from_numpy(lengths))
+
+        return self._in_batches([len(array) for array in arrays], batch, batch_size)
+
     def _of_texts(self, texts: Sequence[str], batch_size: int) -> list[Any]:
         """What `predict_step` says of raw texts, in their order.
 
         Raises:
             ValueError: the model was trained on features, or this is a single text.
         """
-        if self.encoder is None:
+        encoder = self.encoder
+        if encoder is None:
             raise ValueError("this model was trained on sequences of numbers: it reads no text")
         if isinstance(texts, str):
             raise ValueError("predict_text takes a list of texts, not a single one: write predict_text([text])")
+        return self._in_batches(
+            [len(text) for text in texts], lambda rows: encoder.batch([texts[row] for row in rows]), batch_size
+        )
+
+    @torch.inference_mode()
+    def _in_batches(self, lengths: list[int], batch: Callable[[list[int]], Batch], batch_size: int) -> list[Any]:
+        """What `predict_step` says of sequences of about these lengths, in their order."""
         was_training = self.training
         self.eval()
-        # Texts of similar length together, as in training: less padding, and no other result.
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        # Those of similar length together, as in training: less padding, and no other result.
+        order = sorted(range(len(lengths)), key=lambda index: lengths[index])
         found: dict[int, Any] = {}
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            batch = self.encoder.batch([texts[row] for row in rows])
-            predictions = self.predict_step(Batch(batch.inputs.to(self.device), batch.lengths.to(self.device)), 0)
+            some = batch(rows)
+            predictions = self.predict_step(Batch(some.inputs.to(self.device), some.lengths.to(self.device)), 0)
             found.update(zip(rows, predictions, strict=True))
         self.train(was_training)
-        return [found[index] for index in range(len(texts))]
+        return [found[index] for index in range(len(lengths))]
 
     def configure_optimizers(self) -> Any:
         """AdamW with the command's defaults; `--optimizer` puts another in its place."""
@@ -212,23 +264,28 @@ class SequenceTask(pl.LightningModule, ABC):
             raise ValueError("this model has not been trained: its weights are random, and so would be what it says")
 
     def get_extra_state(self) -> Tensor:
-        """Labels and text encoder as a tensor of JSON, which loads everywhere without unpickling code."""
-        encoder = None if self.encoder is None else self.encoder.state()
-        text = json.dumps({"labels": self.labels, "encoder": encoder})
+        """What was learnt from the data as a tensor of JSON, which loads everywhere without unpickling code."""
+        content = {"labels": self.labels, **{name: _state(getattr(self, name)) for name in _LEARNT}}
+        text = json.dumps(content)
         return torch.frombuffer(bytearray(text, "utf-8"), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
         """Takes back what `get_extra_state` gave.
 
         Raises:
-            ValueError: the model already has another text encoder, that of its data.
+            ValueError: the model already has another text encoder, scaling or labels, those of its data.
         """
         content = json.loads(bytes(state.cpu().numpy()).decode("utf-8"))
-        encoder = None if content["encoder"] is None else TextEncoder.from_state(content["encoder"])
-        if self.encoder is not None and encoder != self.encoder:
-            raise ValueError("the checkpoint's vocabulary is not the one of this data: training cannot go on with it")
-        self.labels = tuple(content["labels"])
-        self.encoder = encoder
+        learnt: dict[str, Any] = {"labels": tuple(content["labels"])}
+        for name, (kind, _) in _LEARNT.items():
+            # Checkpoints of an earlier version have no scaling.
+            learnt[name] = None if content.get(name) is None else kind.from_state(content[name])
+        for name, (_, what) in {"labels": (None, "labels are"), **_LEARNT}.items():
+            own = getattr(self, name)
+            if (own or self._from_data) and learnt[name] != own:
+                raise ValueError(f"the checkpoint's {what} not the one of this data: training cannot go on with it")
+        for name, value in learnt.items():
+            setattr(self, name, value)
         self.is_trained = True
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -279,6 +336,10 @@ def last_target(targets: Tensor, none: int) -> tuple[Tensor, Tensor]:
     steps = torch.arange(1, targets.size(1) + 1, device=targets.device)
     ends = torch.where(targets != none, steps, 0).amax(1)
     return targets.masked_fill(steps != ends.unsqueeze(1), none), ends
+
+
+def _state(learnt: TextEncoder | Scaling | None) -> dict[str, Any] | None:
+    return None if learnt is None else learnt.state()
 
 
 def _in_words(sizes: Any, labels: tuple[str, ...]) -> str:

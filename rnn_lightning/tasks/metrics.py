@@ -122,9 +122,9 @@ def classification_intervals(
 def regression_intervals(
     losses: np.ndarray[Any, Any], outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any]
 ) -> dict[str, intervals.Interval]:
-    """95 % intervals of what is measured of numbers: squared errors are the losses (S,); outputs and targets (S,)."""
-    squares = intervals.of_mean(losses)
-    return {"loss": squares, "mse": squares, "mae": intervals.of_mean(np.abs(outputs - targets))}
+    """95 % intervals of what is measured of numbers: losses (S,), outputs and targets (S,)."""
+    errors = {"loss": losses, "mse": (outputs - targets) ** 2, "mae": np.abs(outputs - targets)}
+    return {name: intervals.of_mean(error) for name, error in errors.items()}
 
 
 def classification_metrics(prefix: str, num_classes: int) -> MetricCollection:

@@ -172,18 +172,31 @@ class SequenceClassifier(SequenceTask):
             lengths: valid steps of each sequence (B,) int64; None: all are.
 
         Returns:
-            One number a sequence (B,) for two classes and for regression, else one a class (B, C).
+            One number a sequence (B,) for two classes and for regression, else one a class (B, C). Numbers are as the
+            targets of the training data are, whatever their scaling.
         """
         x = inputs if self.hparams["vocab_size"] is None else self.embedding(inputs)
         output, _ = self.recurrent(x, lengths)
-        logits: Tensor = self.head(self.pooling(output, lengths))
+        return self.answers(self.pooling(output, lengths))
+
+    def answers(self, pooled: Tensor) -> Tensor:
+        """What `forward` returns, from one vector a sequence (B, P)."""
+        logits: Tensor = self.head(pooled)
+        if self.target_scaling is not None:
+            # 16 bits, which are enough for a network, would leave three digits of the numbers.
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            logits = logits * self.target_scaling.deviation[0] + self.target_scaling.mean[0]
         return logits.squeeze(1) if logits.size(1) == 1 else logits
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Loss of each sequence (B,): squared error, binary cross-entropy or cross-entropy, in nats."""
+        """Loss of each sequence (B,): squared error, binary cross-entropy or cross-entropy, in nats.
+
+        Where the data scales its targets, errors are measured in standard deviations of the training targets.
+        """
         num_classes = self.hparams["num_classes"]
         if num_classes == 0:
-            return functional.mse_loss(logits, targets, reduction="none")
+            unit = 1.0 if self.target_scaling is None else self.target_scaling.deviation[0]
+            return functional.mse_loss(logits / unit, targets / unit, reduction="none")
         if num_classes == 2:
             return functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none")
         return functional.cross_entropy(logits, targets, reduction="none")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from rnn_lightning import Facts, load
+from rnn_lightning import Facts, Scaling, SequenceClassifier, load
 from rnn_lightning.batch import Batch
 from rnn_lightning.export.files import exported
 from tests.cli.helpers import files, one_mistake
@@ -102,6 +102,22 @@ def test_the_example_prints_the_number_of_a_regression(workplace: Path) -> None:
     Path("steps.csv").write_text("0.5\n-2\n")
     ((value,),) = model.predict_step(Batch(torch.tensor([[[0.5], [-2]]]), torch.tensor([2])), 0)
     assert _example(Path("model"), "steps.csv") == [f"{value:.4f}  steps.csv"]
+
+
+def test_raw_features_give_numbers_in_their_unit(workplace: Path) -> None:
+    features, price = Scaling(("x", "y"), (100.0, -3.0), (10.0, 0.5)), Scaling(("price",), (1e5,), (57.0,))
+    torch.manual_seed(0)
+    model = SequenceClassifier(hidden_size=4)
+    model.adopt(Facts(2, (), scaling=features, target_scaling=price))
+    model.is_trained = True
+    found = exported(model).files
+    assert "step.onnx" in found
+    _write(workplace / "own", found)
+    raw = np.array([[90.0, -3.0], [120.0, -2.5]])
+    np.save("raw.npy", raw)
+    (value,) = (float(line.split()[0]) for line in _example(workplace / "own", "raw.npy"))
+    assert value == pytest.approx(model.predict_series([raw])[0].value, abs=0.1)
+    assert abs(value - 1e5) > 1
 
 
 def test_the_table_names_each_file_its_size_and_what_was_tried(command: Command, feature_run: Path) -> None:

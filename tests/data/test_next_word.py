@@ -242,7 +242,7 @@ def test_the_unit_of_the_model_decides_how_a_text_is_read(tmp_path: Path) -> Non
 def test_a_text_of_any_length_gives_the_batches_of_one_that_is_split_as_a_whole(
     tmp_path_factory: pytest.TempPathFactory, text: str, unit: Any, mark: bool, vocab_size: int, num_steps: int
 ) -> None:
-    assume(text.strip())
+    assume(text.removeprefix("\ufeff").strip())
     path = tmp_path_factory.mktemp("texts") / "text"
     path.write_bytes(b"\xef\xbb\xbf" * mark + text.encode())
     data = NextWord(str(path), unit=unit, num_steps=num_steps, vocab_size=vocab_size)
