@@ -60,7 +60,7 @@ def _read(data: SeriesFiles, *parts: str) -> Found:
     found: Found = []
     for part in parts or PARTS:
         sequences = getattr(data, part)
-        inputs, lengths, targets = sequences.__getitems__(list(range(len(sequences))))
+        inputs, lengths, targets, _ = sequences.__getitems__(list(range(len(sequences))))
         for x, length, target in zip(inputs.double().numpy(), lengths.tolist(), targets.tolist(), strict=True):
             raw = (x[:length] * scaling.deviation + scaling.mean).round(2).tolist()
             names = {**dict(enumerate(labels)), NO_LABEL: ""}

@@ -49,7 +49,7 @@ def _read(data: TextFiles, *parts: str) -> list[tuple[str, Any]]:
     words, labels = ("<pad>", "<unk>", *data.facts.encoder.words), data.facts.labels
     found = []
     for part in parts or PARTS:
-        inputs, lengths, targets = _whole(data, part)
+        inputs, lengths, targets, _ = _whole(data, part)
         assert targets is not None
         for ids, length, target in zip(inputs.tolist(), lengths.tolist(), targets.tolist(), strict=True):
             found.append((" ".join(words[i] for i in ids[:length]), labels[target] if labels else target))
