@@ -106,7 +106,7 @@ class Command(LightningCLI):
         if loggers.wanted(config):
             config.trainer.logger = False
         with self.placed():
-            self.config_init = self.parser.instantiate_classes(config)
+            self.config_init = self.parser.instantiate(config)
         self.datamodule = self.config_init.get("data")
         self.model = self.config_init.get("model")
         self._add_configure_optimizers_method_to_model(None)

@@ -12,8 +12,7 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import cli as lightning_cli
 from lightning.pytorch.loggers import Logger
 
-from rnn_lightning import registry
-from rnn_lightning.callbacks import GradientProbe
+from rnn_lightning import callbacks, registry
 from rnn_lightning.callbacks.habits import Checkpoint, EarlyStopping
 from rnn_lightning.tasks.schedule import OneCycle
 
@@ -68,7 +67,7 @@ def classes(section: str) -> dict[str, type[Any]]:
         found = _inside(torch.optim.lr_scheduler, torch.optim.lr_scheduler.LRScheduler)
         return {"OneCycle": OneCycle, **found, "ReduceLROnPlateau": lightning_cli.ReduceLROnPlateau}
     if section == "trainer.callbacks":
-        return {**_inside(pl.callbacks, pl.Callback), "GradientProbe": GradientProbe}
+        return {**_inside(pl.callbacks, pl.Callback), **_inside(callbacks, pl.Callback)}
     if section == "trainer.logger":
         return _inside(pl.loggers, Logger)
     return {}

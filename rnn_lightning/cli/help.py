@@ -19,7 +19,7 @@ _SELDOM = {
         *("prenorm", "locked_dropout", "weight_dropout", "projection_size", "cell_options", "init", "freeze_vectors"),
         *("batch_norm", "embedding_dropout", "word_dropout", "vocab_size", "input_size", "num_classes"),
     ),
-    "data": ("num_workers", "split_seed"),
+    "data": ("num_workers", "split_seed", "data_seed"),
 }
 """Arguments that wait for -v."""
 _TRAINING = (
@@ -29,7 +29,6 @@ _TRAINING = (
     ("--lr_scheduler", "", "OneCycle, or any of torch: ReduceLROnPlateau, CosineAnnealingLR, ..."),
     ("--trainer.max_epochs", "trainer.max_epochs", "epochs, at the most"),
     ("--trainer.gradient_clip_val", "trainer.gradient_clip_val", "largest norm of the gradient"),
-    ("--trainer.accumulate_grad_batches", "", "batches to a step"),
     ("--trainer.precision", "", "32-true, 16-mixed, bf16-mixed"),
     ("--trainer.devices", "", "processes or GPUs; with --trainer.strategy ddp and --trainer.num_nodes on a cluster"),
     ("--trainer.limit_train_batches", "", "a number or a share of the batches, to try something out"),

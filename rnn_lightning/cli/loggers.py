@@ -36,7 +36,7 @@ def wanted(config: Namespace) -> list[Namespace]:
 def made(parser: ArgumentParser, config: Namespace, run: Path) -> list[Logger]:
     """The loggers that a config names; {run} in their options is the run folder."""
     section = dict_to_namespace({"trainer": {"logger": _in_run(wanted(config), str(run))}})
-    loggers: list[Logger] = parser.instantiate_classes(section).trainer.logger
+    loggers: list[Logger] = parser.instantiate(section).trainer.logger
     return loggers
 
 

@@ -38,6 +38,7 @@ def test_train_test_and_predict_from_an_empty_folder(installed: Command) -> None
             "config.yaml",
             "metrics.csv",
             "test/metrics.json",
+            "test/predictions.jsonl",
         )
     ]
 

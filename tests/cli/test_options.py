@@ -135,7 +135,7 @@ def test_a_word_that_belongs_to_no_option_is_refused(command: Command) -> None:
 def test_options_are_not_abbreviated(command: Command) -> None:
     one_mistake(command("fit", "--trainer.max_ep=3"), "there is no option --trainer.max_ep; did you mean")
     one_mistake(command("fit", "--conf=lstm.yaml"), "there is no option --conf; did you mean '--config'?")
-    one_mistake(command("fit", "--seed=3"), "there is no option --seed")
+    one_mistake(command("fit", "--seed=3"), "fit has no option --seed; it has --")
 
 
 def test_parsing_downloads_and_reads_nothing(workplace: object) -> None:

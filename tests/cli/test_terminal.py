@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +59,14 @@ def terminal(workplace: Path, program: str) -> Terminal:
         words = [str(word) for word in argv]
         environment = {**kept, "TERM": "xterm-256color", **variables}
         child: pexpect.spawn[str] = pexpect.spawn(
-            program, words, env=environment, dimensions=(24, columns), encoding="utf-8", timeout=300
+            program,
+            words,
+            env=environment,
+            dimensions=(24, columns),
+            encoding="utf-8",
+            timeout=300,
+            # Tests that run in the background of a shell are deaf to interruptions, and so would be what they start.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
         )
         raw = ""
         if until is not None:
