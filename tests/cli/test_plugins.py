@@ -85,8 +85,8 @@ def test_a_layer_of_a_file_trains_and_is_scored(command: Command, file: Path) ->
         assert result.code == 0, result.err
     assert command("report").code == 0
     needs = "the checkpoint needs the recurrent layer 'leaky_unit' from the file leaky_file.py"
-    for verb in ("test", "predict"):
-        assert _without(command, verb) == f"{needs}: give --plugins leaky_file.py"
+    for words in (["test"], ["predict"], ["fit", "--resume"]):
+        assert _without(command, *words) == f"{needs}: give --plugins leaky_file.py"
     with pytest.raises(ValueError, match=needs):
         load(run)
 
