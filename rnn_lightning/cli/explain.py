@@ -105,7 +105,7 @@ def _mistake(complaint: str, parser: ArgumentParser, pairs: list[configs.Pair]) 
         )
     if match := re.search(r"Problem with given class_path '([\w.]+)':\s+No module named '(\w+)", complaint):
         return _Mistake(
-            f"{section}: there is no package {match[2]} with {match[1]}; "
+            f"{section}: there is no '{match[1]}': no package {match[2]} is installed; "
             f"if it is a file of yours, give --plugins {match[2]}.py",
             (*section.split("."), "class_path"),
             match[1],

@@ -28,7 +28,7 @@ from rnn_lightning.cli.process import shows_bars
 from rnn_lightning.cli.words import refuse_names, taken
 from rnn_lightning.registry import did_you_mean
 from rnn_lightning.tasks.base import CHECKPOINT_KEY
-from rnn_lightning.tasks.loading import read_checkpoint
+from rnn_lightning.tasks.loading import check_plugins, read_checkpoint
 
 _COUNTS = ("step_size", "step_size_up", "T_max", "total_iters")
 """Options of torch's schedules that count epochs or steps."""
@@ -113,10 +113,11 @@ def _go_on(name: str | None, options: list[str]) -> None:
     run, left = resume.choose(name, options)
     if _is_started_by_a_run():
         run = Path(os.environ[_RUN])
+    start, checkpoint = resume.checkpoint_of(run)
+    check_plugins(checkpoint)
     command = resume.command_of(run, left)
     with command.placed(), _at_work(run):
         _check_intervals(command)
-        start, checkpoint = resume.checkpoint_of(run)
         if finished := resume.why_finished(command, checkpoint):
             why, more = finished
             say(f"The run {run} is finished: {why}. To train longer: rnn-lightning fit --resume {run} {more}")

@@ -77,7 +77,7 @@ def model_from(checkpoint: dict[str, Any]) -> SequenceTask:
         ValueError: a package or file that the model needs is not there, or the weights do not fit this version of it.
     """
     origin = checkpoint[CHECKPOINT_KEY]
-    _check_plugins(origin["task"], checkpoint["hyper_parameters"].get("cell"), origin["plugins"])
+    check_plugins(checkpoint)
     try:
         task = registry.resolve("tasks", origin["task"])
         model: SequenceTask = task(**checkpoint["hyper_parameters"])
@@ -91,12 +91,17 @@ def model_from(checkpoint: dict[str, Any]) -> SequenceTask:
     return model.eval()
 
 
-def _check_plugins(task: str, cell: str | None, plugins: list[str]) -> None:
-    """Says what a checkpoint needs that is not there; nothing of it is loaded."""
+def check_plugins(checkpoint: dict[str, Any]) -> None:
+    """Looks whether the packages and files are there that a checkpoint needs; none of them is loaded for it.
+
+    Raises:
+        ValueError: one is not.
+    """
+    task, cell = checkpoint[CHECKPOINT_KEY]["task"], checkpoint["hyper_parameters"].get("cell")
     needed: list[tuple[registry.Group, str | None]] = [("tasks", task), ("layers", cell)]
     missing = [(group, name) for group, name in needed if name is not None and name not in registry.names(group)]
     known = {registry.source(group, name) for group in registry.GROUPS for name in registry.names(group)}
-    absent = [plugin for plugin in plugins if plugin not in known]
+    absent = [plugin for plugin in checkpoint[CHECKPOINT_KEY]["plugins"] if plugin not in known]
     if missing and absent:
         things = " and ".join(f"the {registry.GROUPS[group]} '{name}'" for group, name in missing)
         files = [plugin for plugin in absent if plugin.endswith(".py")]

@@ -67,7 +67,7 @@ def _offered(shell: str, *words: str) -> list[str]:
 
 
 CASES = {
-    "a verb": (("f",), ["fit"]),
+    "a verb": (("f",), ["find-batch-size", "find-lr", "fit"]),
     "a cell": (("fit", "--model.cell", "lst"), ["lstm", "lstm_ln"]),
     "a pooling": (("fit", "--model.pooling", "me"), ["mean", "mean_max", "mean_max_last"]),
     "true or false": (("fit", "--model.bidirectional", ""), ["false", "true"]),

@@ -85,8 +85,8 @@ def test_a_layer_of_a_file_trains_and_is_scored(command: Command, file: Path) ->
         assert result.code == 0, result.err
     assert command("report").code == 0
     needs = "the checkpoint needs the recurrent layer 'leaky_unit' from the file leaky_file.py"
-    for verb in ("test", "predict"):
-        assert _without(command, verb) == f"{needs}: give --plugins leaky_file.py"
+    for words in (["test"], ["predict"], ["fit", "--resume"]):
+        assert _without(command, *words) == f"{needs}: give --plugins leaky_file.py"
     with pytest.raises(ValueError, match=needs):
         load(run)
 
@@ -104,7 +104,7 @@ def test_task_and_data_of_a_file_are_found_by_their_names(command: Command, file
 
 def test_data_of_a_file_that_is_not_given_is_told(command: Command) -> None:
     said = (
-        "data: there is no package unheard_file with unheard_file.Murmurs; "
+        "data: there is no 'unheard_file.Murmurs': no package unheard_file is installed; "
         "if it is a file of yours, give --plugins unheard_file.py"
     )
     assert _without(command, "fit", "--data", "unheard_file.Murmurs") == said
