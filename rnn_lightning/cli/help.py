@@ -31,7 +31,6 @@ _TRAINING = (
     ("--trainer.gradient_clip_val", "trainer.gradient_clip_val", "largest norm of the gradient"),
     ("--trainer.precision", "", "32-true, 16-mixed, bf16-mixed"),
     ("--trainer.devices", "", "processes or GPUs; with --trainer.strategy ddp and --trainer.num_nodes on a cluster"),
-    ("--trainer.limit_train_batches", "", "a number or a share of the batches, to try something out"),
     ("--early_stopping.patience", "early_stopping.patience", "validations without a better one before it stops"),
     ("--early_stopping", "", "null never stops early"),
     ("--checkpoint.monitor", "checkpoint.monitor", "what makes a checkpoint the best one"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import yaml
-from jsonargparse import ArgumentParser, Namespace, dict_to_namespace
+from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger
 
@@ -35,7 +35,7 @@ def wanted(config: Namespace) -> list[Namespace]:
 
 def made(parser: ArgumentParser, config: Namespace, run: Path) -> list[Logger]:
     """The loggers that a config names; {run} in their options is the run folder."""
-    section = dict_to_namespace({"trainer": {"logger": _in_run(wanted(config), str(run))}})
+    section = Namespace(trainer=Namespace(logger=_in_run(wanted(config), str(run))))  # type: ignore[no-untyped-call]  # jsonargparse does not declare it
     loggers: list[Logger] = parser.instantiate(section).trainer.logger
     return loggers
 
@@ -55,8 +55,10 @@ def _in_run(value: Any, run: str) -> Any:
     """The same, with {run} replaced in all texts."""
     if isinstance(value, str):
         return value.replace("{run}", run)
+    if isinstance(value, dict):
+        return {name: _in_run(item, run) for name, item in value.items()}
     if isinstance(value, list):
         return [_in_run(item, run) for item in value]
     if isinstance(value, Namespace):
-        return dict_to_namespace({name: _in_run(item, run) for name, item in vars(value).items()})
+        return Namespace(**{name: _in_run(item, run) for name, item in vars(value).items()})  # type: ignore[no-untyped-call]
     return value

@@ -127,6 +127,8 @@ _NOT_FOR_THE_USER: list[tuple[str, type[Warning]]] = [
     (r"\s*skip_none parameter was deprecated in v4\.49", DeprecationWarning),
     # A training that goes on in a new run folder keeps its checkpoints there, as it should.
     (r"The dirpath has changed from", UserWarning),
+    # A training may go on with other callbacks than it began with, as a dry run does.
+    (r"Be aware that when using `ckpt_path`, callbacks used to create the checkpoint need", UserWarning),
     # A training that goes on in its own folder keeps its checkpoints beside those that are there.
     (r"Checkpoint directory .* exists and is not empty", UserWarning),
     # The run folder is this run's alone, whatever another logger has put there.

@@ -86,7 +86,6 @@ VERBS: dict[str, Verb] = {
         ),
         (*_TRAINING, "ckpt_path"),
         examples=(
-            "fit --config lstm.yaml",
             "fit --config gru.yaml --config imdb.yaml --model.hidden_size 256 --trainer.max_epochs 3",
             "fit --resume --trainer.max_epochs 40",
             "fit --config lstm.yaml --config imdb.yaml --dry-run",

@@ -122,11 +122,7 @@ CONFIGS = {
     ),
     "a class of a package that is not there": (
         "model:\n  class_path: my_package.MyTask\n",
-<<<<<<< HEAD
-        "mine.yaml, line 2: model: there is no package my_package with my_package.MyTask; if it is a file of yours, ",
-=======
         "mine.yaml, line 2: model: there is no 'my_package.MyTask': no package my_package is installed",
->>>>>>> h-newproj
     ),
     "a class that is a number": (
         "model:\n  class_path: 3\n",
@@ -375,11 +371,7 @@ FLAGS = [
     ("--trainer=null", "--trainer takes no value: it has options, such as --trainer.max_epochs 3"),
     ("--model=null", "model cannot be null"),
     ("--data=null", "data cannot be null"),
-<<<<<<< HEAD
-    ("--model=my_package.MyTask", "model: there is no package my_package with my_package.MyTask; "),
-=======
     ("--model=my_package.MyTask", "model: there is no 'my_package.MyTask': no package my_package is installed"),
->>>>>>> h-newproj
     ("--data=rnn_lightning.IMDB", "data: there is no 'rnn_lightning.IMDB'; did you mean 'IMDb'?"),
     ("--optimizer=torch.nn.Linear", "optimizer: there is no 'torch.nn.Linear'; there are Adafactor, "),
     ("--data=LanguageModel", "data: there is no 'LanguageModel'; it belongs into the section 'model'"),
