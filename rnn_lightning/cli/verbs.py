@@ -227,7 +227,7 @@ VERBS: dict[str, Verb] = {
     ),
     "list": Verb(
         "show what there is: verbs, configs, presets, layers, tasks, data, plugins, runs",
-        "rnn_lightning.cli.list:list_what",
+        "rnn_lightning.cli.listing:listing",
         "[verbs | configs | presets | layers | tasks | data | plugins | runs] [--json]",
         (Option("--json", "", "print a JSON list instead of lines"),),
         examples=("list", "list configs", "list runs --json"),

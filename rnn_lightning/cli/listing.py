@@ -21,7 +21,7 @@ _NOT_SHOWN = ("test_loss", "test_f1")
 """Scores of a run that wait for --json."""
 
 
-def list_what(options: list[str]) -> int:
+def listing(options: list[str]) -> int:
     """Prints one kind of thing, or all kinds but the runs.
 
     Args:
