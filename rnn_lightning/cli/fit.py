@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch import callbacks as lightning_callbacks
-from lightning.pytorch.utilities import rank_zero_only
 
 from rnn_lightning.callbacks.finite import Finite, NotFiniteError
 from rnn_lightning.callbacks.habits import LastCheckpoint, ProgressBar, Together
@@ -20,7 +15,7 @@ from rnn_lightning.callbacks.journal import Journal, say
 from rnn_lightning.callbacks.overfit import CannotLearnError
 from rnn_lightning.callbacks.records import Metrics
 from rnn_lightning.callbacks.summary import Summary
-from rnn_lightning.cli import configs, plugins, resume, runs
+from rnn_lightning.cli import configs, job, plugins, resume, runs
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.chosen import find
 from rnn_lightning.cli.errors import TrainingError, UserError
@@ -32,8 +27,6 @@ from rnn_lightning.tasks.loading import check_plugins, read_checkpoint
 
 _COUNTS = ("step_size", "step_size_up", "T_max", "total_iters")
 """Options of torch's schedules that count epochs or steps."""
-_RUN = "RNN_LIGHTNING_RUN"
-"""Environment variable by which the processes that a training starts learn its run folder."""
 
 
 def fit(options: list[str]) -> int:
@@ -98,7 +91,7 @@ def _trained(command: FitCommand, run_name: str | None, one_of_many: bool, is_dr
         trainer = command.instantiate_trainer(callbacks=callbacks_of(command), **_quiet(command))
         train_with(command, trainer, start, steps_before)
         return None
-    with _run_folder(f"{architecture}-{task}") as run:
+    with job.run_folder(f"{architecture}-{task}") as run:
         say(f"Training {architecture} on {task}  ·  run {run}")
         if checkpoint is not None:
             say(f"  from {which} (epoch {checkpoint['epoch'] + 1})")
@@ -111,12 +104,11 @@ def _trained(command: FitCommand, run_name: str | None, one_of_many: bool, is_dr
 def _go_on(name: str | None, options: list[str]) -> None:
     """Trains on in the folder of a run."""
     run, left = resume.choose(name, options)
-    if _is_started_by_a_run():
-        run = Path(os.environ[_RUN])
+    run = job.folder_of_the_first() or run
     start, checkpoint = resume.checkpoint_of(run)
     check_plugins(checkpoint)
     command = resume.command_of(run, left)
-    with command.placed(), _at_work(run):
+    with command.placed(), job.at_work(run):
         _check_intervals(command)
         if finished := resume.why_finished(command, checkpoint):
             why, more = finished
@@ -289,47 +281,3 @@ def _has_bar(callbacks: Any) -> bool:
         isinstance(callback, lightning_callbacks.ProgressBar)
         for callback in (callbacks if isinstance(callbacks, list) else [callbacks])
     )
-
-
-@contextmanager
-def _run_folder(name: str) -> Iterator[Path]:
-    """The job's run folder, the same for all its processes; gone again if nothing came of the run."""
-    if _is_started_by_a_run():
-        yield Path(os.environ[_RUN])
-        return
-    run = runs.create(name) if _is_first() else runs.root() / name / "elsewhere"
-    mistaken = False
-    try:
-        with _at_work(run):
-            yield run
-    except UserError as error:
-        mistaken = not isinstance(error, TrainingError)
-        raise
-    finally:
-        nothing = not (run / "checkpoints").is_dir() and (mistaken or not (run / "metrics.csv").is_file())
-        if nothing and _is_first():
-            shutil.rmtree(run, ignore_errors=True)
-            for folder in (run.parent, runs.root()):
-                with suppress(OSError):  # another run stands in it
-                    folder.rmdir()
-
-
-@contextmanager
-def _at_work(run: Path) -> Iterator[None]:
-    """Keeps other trainings out of a run folder, and tells it to the processes that this one starts."""
-    os.environ[_RUN] = str(run)
-    try:
-        with runs.in_training(run) if _is_first() else nullcontext():
-            yield
-    finally:
-        del os.environ[_RUN]
-
-
-def _is_started_by_a_run() -> bool:
-    """Whether this process is one of a job whose first process has a run folder already."""
-    return "LOCAL_RANK" in os.environ and _RUN in os.environ
-
-
-def _is_first() -> bool:
-    """Whether this process is the one of its job that writes."""
-    return getattr(rank_zero_only, "rank", 0) == 0

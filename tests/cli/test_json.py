@@ -68,7 +68,7 @@ def test_installed_packages_are_listed_with_what_they_add(command: Command, plug
     assert {"name": "leaky-rnn 1.0", "what": "leaky, lstm, SlowClassifier, MeanOfSteps, LongSequences"} in _said(
         command("list", "plugins", "--json")
     )
-    assert {"name": "leaky", "what": "from the package leaky-rnn"} in _said(command("list", "layers", "--json"))
+    assert {"name": "leaky", "what": "from leaky-rnn"} in _said(command("list", "layers", "--json"))
 
 
 def test_runs_are_listed_with_their_scores(command: Command, feature_run: Path) -> None:
