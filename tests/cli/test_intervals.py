@@ -85,7 +85,7 @@ def test_a_regression_has_intervals_of_its_errors(command: Command) -> None:
     assert set(intervals) == set(content) == set(_shown(result)) == {"test_loss", "test_mse", "test_mae"}
     for name, (low, high) in intervals.items():
         assert low < content[name] < high
-    assert intervals["test_loss"] == intervals["test_mse"]
+    assert intervals["test_loss"] == pytest.approx(intervals["test_mse"])
 
 
 def test_several_classes_have_no_interval_of_the_area(command: Command) -> None:
