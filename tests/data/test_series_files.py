@@ -163,7 +163,9 @@ def test_a_model_scales_by_its_own_numbers(tmp_path: Path) -> None:
         data.setup("test")
 
 
-@given(arrays(np.float64, st.tuples(st.integers(1, 9), st.just(2)), elements=st.floats(-1e9, 1e9, allow_subnormal=False)))
+@given(
+    arrays(np.float64, st.tuples(st.integers(1, 9), st.just(2)), elements=st.floats(-1e9, 1e9, allow_subnormal=False))
+)
 def test_scaled_values_have_mean_0_and_deviation_1_or_are_all_the_same(values: np.ndarray[Any, Any]) -> None:
     scaling = Scaling.of(("a", "b"), values)
     scaled = scaling.apply(values)
