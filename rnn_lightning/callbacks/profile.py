@@ -96,7 +96,7 @@ class TimeProfile(Callback):
             raise ValueError("TimeProfile and trainer.profiler do the same: leave out one of them")
         self._batches, self._sequences, self._steps = 0, 0, 0
         self._watch = Stopwatch(lambda: bool(trainer.validating or trainer.sanity_checking))
-        trainer.profiler = self._watch  # type: ignore[attr-defined]
+        trainer.profiler = self._watch  # type: ignore[attr-defined]  # set, not declared
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Counts."""
@@ -118,7 +118,7 @@ class TimeProfile(Callback):
             return
         self._watch.lap()
         seconds, self._watch = self._watch.seconds, None
-        trainer.profiler = PassThroughProfiler()  # type: ignore[attr-defined]
+        trainer.profiler = PassThroughProfiler()  # type: ignore[attr-defined]  # as above
         rows = table(seconds, self._batches)
         say(f"Where the time of {self._batches:,} batches went:")
         say("  part              seconds    share  ms a batch")

@@ -15,7 +15,7 @@ from lightning.pytorch import Trainer
 def folder_of(trainer: Trainer) -> Path | None:
     """Where a run's records go; None where it leaves none. Asks all processes."""
     folder = trainer.log_dir
-    return None if folder is None or trainer.fast_dev_run else Path(folder)  # type: ignore[attr-defined]
+    return None if folder is None or trainer.fast_dev_run else Path(folder)  # type: ignore[attr-defined]  # set, not declared
 
 
 def write_table(path: Path, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:

@@ -54,7 +54,7 @@ def export(options: list[str]) -> int:
 def _need_onnx() -> None:
     try:
         import onnx  # noqa: F401  # only whether they are there
-        import onnxruntime  # noqa: F401
+        import onnxruntime  # noqa: F401  # as above
     except ModuleNotFoundError as error:
         raise UserError("export wants onnx and onnxruntime: pip install 'rnn-lightning[export]'") from error
 

@@ -60,5 +60,5 @@ def _in_run(value: Any, run: str) -> Any:
     if isinstance(value, list):
         return [_in_run(item, run) for item in value]
     if isinstance(value, Namespace):
-        return Namespace(**{name: _in_run(item, run) for name, item in vars(value).items()})  # type: ignore[no-untyped-call]
+        return Namespace(**{name: _in_run(item, run) for name, item in vars(value).items()})  # type: ignore[no-untyped-call]  # as above
     return value
