@@ -22,9 +22,11 @@ _WHOLE = "Stopped early"
 """Where a page shows this, the training before it is done as it stands."""
 _PROGRAM = """#!/usr/bin/env bash
 # The installed command; trainings see three batches of each part, unless their options ask for something of their own.
+few=(--trainer.limit_train_batches 3 --trainer.limit_val_batches 3)
 case "$*" in
 *presets/* | *--dry-run* | *--help* | *--print_config*) few=() ;;
-fit\\ * | compare\\ *) few=(--trainer.limit_train_batches 3 --trainer.limit_val_batches 3) ;;
+fit\\ *) ;;
+compare\\ *) few+=(--seeds 1) ;;
 *) few=() ;;
 esac
 exec {program} "$@" "${{few[@]}}"
@@ -38,12 +40,13 @@ _VARYING = (
     (r"p [<=] #|-#", "#"),
     (r"\b(val|test)_auroc #", ""),
     (r"\[#,? #\]|─+|-{3,}", ""),
+    (r" ± #", ""),
     (r"#([\s,]*#)+", "#"),
     (r"\bs\b|(?<=[a-z])s\b", ""),
 )
 """What is other here than on the page: numbers, how many of them, and with them the plural of what is counted.
 
-There is no AUROC where a part has one class alone."""
+There is no AUROC where a part has one class alone, and no deviation of a single seed."""
 _OF_THE_DATA = ("Note: ", "sequences cut off ", "tokens cut off ")
 """How lines begin that depend on what the data is."""
 _WRITTEN = re.compile(r'--prompt "?([^\s"]+)')
