@@ -6,6 +6,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests import forks
 from tests.archives import members, pack
 
 SMALL = (
@@ -99,6 +101,13 @@ def program() -> str:
     found = shutil.which("rnn-lightning", path=str(Path(sys.executable).parent))
     assert found is not None, "the package is not installed: pip install --editable ."
     return found
+
+
+@pytest.fixture(scope="session")
+def forked(program: str) -> Iterator[Path]:
+    """The command without its start-up, for tests that are about what it does: see `tests.forks`."""
+    with tempfile.TemporaryDirectory() as folder, forks.program(Path(folder), program) as client:
+        yield client
 
 
 @pytest.fixture
