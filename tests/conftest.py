@@ -111,11 +111,11 @@ def forked(program: str) -> Iterator[Path]:
 
 
 @pytest.fixture
-def installed(workplace: Path, program: str) -> Command:
-    """Runs the installed command as a process of its own, in the working directory of the test."""
+def installed(workplace: Path, forked: Path) -> Command:
+    """Runs the command as a process of its own, in the working directory of the test."""
 
     def run(*argv: object, given: str | None = None, seconds: int = 300) -> Result:
-        return _run([program, *map(str, argv)], given, seconds)
+        return _run([str(forked), *map(str, argv)], given, seconds)
 
     return run
 

@@ -6,6 +6,7 @@ and ends with its exit code. What depends on the start-up itself is tested with 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -53,6 +54,7 @@ def _serve(listener: socket.socket, installed: str) -> None:
     import rnn_lightning.cli.fit
     import rnn_lightning.cli.score  # noqa: F401
 
+    gc.freeze()  # what is never looked at is never copied
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait
     while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
         asking, _ = listener.accept()
