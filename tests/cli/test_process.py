@@ -74,7 +74,7 @@ def test_there_are_as_many_threads_as_cores_that_may_be_used(python: Command, mo
 
 
 def test_garbage_is_looked_for_after_the_start_unless_the_user_has_turned_it_off(python: Command) -> None:
-    shown = python(SET_UP + "import gc; print(gc.isenabled()); gc.disable(); set_up(); print(gc.isenabled())")
+    shown = python("gc.enable(); " + SET_UP + "print(gc.isenabled()); gc.disable(); set_up(); print(gc.isenabled())")
     assert shown.out == "True\nFalse\n", shown.err
 
 
