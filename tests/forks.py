@@ -42,11 +42,12 @@ def program(folder: Path, installed: str) -> Iterator[Path]:
     client = folder / "rnn-lightning"
     client.write_text(_CLIENT.format(python=sys.executable, address=address), "utf-8")
     client.chmod(0o755)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(address)
-    listener.listen()
-    words = [sys.executable, __file__, str(listener.fileno()), installed]
-    with listener, subprocess.Popen(words, stdin=subprocess.PIPE, pass_fds=[listener.fileno()]):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        words = [sys.executable, __file__, str(listener.fileno()), installed]
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
+    with process:
         yield client  # the end of its standard input is the end of the process
 
 
