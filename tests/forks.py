@@ -85,6 +85,8 @@ def _become(asking: socket.socket, installed: str) -> None:
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [installed, *words]
+    further = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place not in ("", *sys.path)]
+    sys.path[:1] = [str(Path(installed).parent), *further]
 
 
 if __name__ == "__main__":

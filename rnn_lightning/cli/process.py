@@ -22,13 +22,26 @@ _M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1
 """Options of mallopt, by their numbers in glibc's malloc.h."""
 
 
+@contextmanager
+def _everything_kept() -> Iterator[None]:
+    """Looks for no garbage where nearly everything stays: while torch is imported, and at the end of the process.
+
+    To go through the hundreds of thousands of objects that it is made of takes a third of a short command.
+    """
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@_everything_kept()
 def set_up() -> None:
     """Makes this process fast, and keeps what is not for the user off the screen, each message by its name."""
-    with _everything_kept():
-        _set_up()
-
-
-def _set_up() -> None:
     import torch
 
     keep_memory()
@@ -48,23 +61,6 @@ def _set_up() -> None:
         own.addHandler(logging.StreamHandler())
     for message, category in _NOT_FOR_THE_USER:
         warnings.filterwarnings("ignore", message, category)
-
-
-@contextmanager
-def _everything_kept() -> Iterator[None]:
-    """Looks for no garbage where nearly everything stays: while torch is imported, and at the end of the process.
-
-    To go through the hundreds of thousands of objects that it is made of takes a third of a short command.
-    """
-    atexit.unregister(gc.freeze)
-    atexit.register(gc.freeze)
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def shows_bars() -> bool:
