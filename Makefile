@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: fit test test-slow lint bench bench-quick
+.PHONY: fit test test-slow lint bench bench-quick lock
 
 fit: $(VENV)/installed
 	$(BIN)/rnn-lightning fit --config lstm.yaml
@@ -29,8 +29,17 @@ bench: $(VENV)/installed
 bench-quick: $(VENV)/installed
 	$(BIN)/python benchmarks/run.py --quick
 
-$(VENV)/installed: pyproject.toml constraints.txt
+# What requirements-dev.txt names is installed by its hash: a file that was changed after its release is refused. torch
+# stands outside: which of its builds is right is the machine's affair, and each has hashes of its own, at another place.
+$(VENV)/installed: pyproject.toml constraints.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	touch $@
+
+# requirements-dev.txt anew, after a change of pyproject.toml or constraints.txt. It needs uv: pip install uv
+lock: export UV_CUSTOM_COMPILE_COMMAND = make lock
+lock:
+	uv pip compile pyproject.toml --extra dev --constraint constraints.txt --output-file requirements-dev.txt --quiet \
+	    --universal --only-binary :all: --emit-build-options --generate-hashes --no-emit-package torch --no-annotate --upgrade

@@ -21,7 +21,7 @@ _RUN = re.compile(r"runs/([a-z_-]+)/\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
 _WHOLE = "Stopped early"
 """Where a page shows this, the training before it is done as it stands."""
 _PROGRAM = """#!/usr/bin/env bash
-# The installed command; trainings see three batches of each part, unless their options ask for something of their own.
+# The command; trainings see three batches of each part, unless their options ask for something of their own.
 few=(--trainer.limit_train_batches 3 --trainer.limit_val_batches 3)
 case "$*" in
 *presets/* | *--dry-run* | *--help* | *--print_config*) few=() ;;
@@ -57,26 +57,26 @@ def blocks(page: str) -> list[tuple[str, str]]:
     return _BLOCK.findall((ROOT / page).read_text("utf-8"))
 
 
-def hold(page: str, tools: Path) -> None:
+def hold(page: str, program: Path, tools: Path) -> None:
     """Runs a page in the working directory.
 
     Args:
         page: its path in the repository.
-        tools: an empty folder, for a program that stands in the place of the installed one.
+        program: the command, called rnn-lightning.
+        tools: an empty folder, for a program that stands in its place where trainings are to be short.
     """
-    program = tools / "rnn-lightning"
-    installed = Path(sys.executable).parent / "rnn-lightning"
-    program.write_text(_PROGRAM.format(program=shlex.quote(str(installed))), "utf-8")
-    program.chmod(0o755)
+    short = tools / "rnn-lightning"
+    short.write_text(_PROGRAM.format(program=shlex.quote(str(program))), "utf-8")
+    short.chmod(0o755)
     content = blocks(page)
     printed = ""
     for place, (language, code) in enumerate(content):
         if language == "sh" and not code.startswith(_ELSEWHERE):
             shown = next((text for kind, text in content[place + 1 :] if kind in ("sh", "text")), "")
-            printed = _output(["bash", "-euo", "pipefail", "-c", code], None if _WHOLE in shown else tools)
+            printed = _output(["bash", "-euo", "pipefail", "-c", code], program.parent if _WHOLE in shown else tools)
             prompts = _WRITTEN.findall(code)
         elif language == "python":
-            printed = _output([sys.executable, "-c", _RUN.sub(_newest, code)], None)
+            printed = _output([sys.executable, "-c", _RUN.sub(_newest, code)], tools)
         elif language == "text" and place and content[place - 1][0] == "sh" and printed:
             _compare(code, printed, prompts)
 
@@ -100,8 +100,8 @@ def _newest(match: re.Match[str]) -> str:
     return str(max(Path("runs", match[1]).iterdir()))
 
 
-def _output(words: list[str], tools: Path | None) -> str:
-    paths = [*([] if tools is None else [str(tools)]), str(Path(sys.executable).parent), os.environ["PATH"]]
+def _output(words: list[str], tools: Path) -> str:
+    paths = [str(tools), str(Path(sys.executable).parent), os.environ["PATH"]]
     done = subprocess.run(
         words,
         check=False,

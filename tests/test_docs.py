@@ -19,11 +19,11 @@ _PAGES = [
 
 @pytest.mark.parametrize("page", _PAGES)
 def test_every_command_works_and_prints_what_is_shown(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: str
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, forked: Path, page: str
 ) -> None:
     data, tools = tmp_path / "data", tmp_path / "tools"
     data.mkdir()
     tools.mkdir()
     pack(data / "aclImdb_v1.tar.gz", members())
     monkeypatch.setenv("RNN_LIGHTNING_DATA", str(data))
-    pages.hold(f"docs/{page}", tools)
+    pages.hold(f"docs/{page}", forked, tools)

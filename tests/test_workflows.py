@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").iterdir())
 PYTHONS = ["3.11", "3.12", "3.13"]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROJECT, TOOLS, BUILD = PYPROJECT["project"], PYPROJECT["tool"], PYPROJECT["build-system"]
 EVERYTHING = [
     Requirement(text) for part in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()) for text in part
 ]
@@ -36,9 +38,8 @@ def _steps(workflow: Path) -> list[dict[str, Any]]:
 
 
 def _pins(name: str) -> dict[str, Version]:
-    """The version of each package in a file of constraints."""
-    lines = [line for line in (ROOT / name).read_text("utf-8").splitlines() if not line.startswith("#")]
-    pairs = [line.split("==") for line in lines]
+    """The version of each package in a file of constraints, with or without hashes."""
+    pairs = re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / name).read_text("utf-8"), re.MULTILINE)
     assert len({canonicalize_name(package) for package, _ in pairs}) == len(pairs), "a package stands there twice"
     return {canonicalize_name(package): Version(version) for package, version in pairs}
 
@@ -48,8 +49,8 @@ def _lower_bound(requirement: Requirement) -> Version:
     return Version(bound)
 
 
-def _check(workflow: Path) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(workflow)]
+def _check(file: Path, schema: str = "vendor.github-workflows") -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(file)]
     return subprocess.run(words, check=False, capture_output=True, text=True)
 
 
@@ -130,3 +131,73 @@ def test_the_tested_versions_are_allowed_ones() -> None:
         name = canonicalize_name(requirement.name)
         assert name in pins, f"{name} has no tested version"
         assert pins[name] in requirement.specifier
+
+
+def test_what_is_installed_by_hash_is_what_is_tested() -> None:
+    """But for torch, whose builds have hashes of their own, and for two extras that no test needs."""
+    left_out = {"torch", "mlflow", "wandb"}
+    tested = {name: version for name, version in _pins("constraints.txt").items() if name not in left_out}
+    assert _pins("requirements-dev.txt") == tested
+
+
+def test_each_package_has_a_hash_and_is_installed_from_a_wheel() -> None:
+    lines = (ROOT / "requirements-dev.txt").read_text("utf-8").splitlines()
+    lines = [line for line in lines if line and not line.startswith("#")]
+    assert lines[0] == "--only-binary :all:"
+    packages = 0
+    for line, after in zip(lines[1:], [*lines[2:], ""], strict=True):
+        if line.startswith("    "):
+            assert re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line)
+        else:
+            packages += 1
+            assert line.endswith(" \\"), line
+            assert after.startswith("    --hash="), line
+    assert packages == len(_pins("requirements-dev.txt"))
+
+
+def test_what_torch_needs_is_installed_by_its_hash() -> None:
+    """All but CUDA, which the build for the CPU does without."""
+    needed = [Requirement(text) for text in requires("torch") or []]
+    names = {canonicalize_name(needs.name) for needs in needed if "extra" not in str(needs.marker)}
+    own = {name for name in names if not name.startswith(("nvidia-", "cuda-", "triton"))}
+    (stated,) = [entry for entry in TOOLS["uv"]["dependency-metadata"] if entry["name"] == "torch"]
+    assert own <= set(stated["requires-dist"])
+    assert own <= _pins("requirements-dev.txt").keys()
+
+
+def test_make_installs_by_hash_and_fetches_nothing_to_build_with() -> None:
+    (recipe,) = re.findall(
+        r"^\$\(VENV\)/installed: .*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE
+    )
+    installs = re.findall(r"pip install --quiet (.*)", recipe)
+    assert installs == [
+        "--require-hashes --no-deps --requirement requirements-dev.txt",
+        "--constraint constraints.txt torch",
+        "--no-build-isolation --no-deps --editable .",
+    ]
+    build = Requirement(*BUILD["requires"])
+    assert str(build) in PROJECT["optional-dependencies"]["dev"]
+
+
+@pytest.mark.parametrize(
+    ("package", "versions"),
+    [
+        ("lightning", ["2.0.0", "2.4.0", "2.6.1", "2.6.2", "2.6.3", "2.6.4", "2.6.5"]),
+        ("torch", ["2.5.1", "2.6.0", "2.9.1"]),
+    ],
+)
+def test_releases_with_known_holes_cannot_be_installed_beside_us(package: str, versions: list[str]) -> None:
+    bounds = [requirement.specifier for requirement in EVERYTHING if requirement.name == package]
+    assert bounds
+    for bound in bounds:
+        assert not list(bound.filter(versions))
+
+
+def test_new_releases_are_proposed_but_not_in_their_first_week() -> None:
+    file = ROOT / ".github" / "dependabot.yml"
+    checked = _check(file, "vendor.dependabot")
+    assert checked.returncode == 0, checked.stdout
+    updates = {update["package-ecosystem"]: update for update in yaml.safe_load(file.read_text("utf-8"))["updates"]}
+    assert updates.keys() == {"pip", "github-actions"}
+    assert all(update["cooldown"]["default-days"] >= 7 for update in updates.values())
+    assert updates["pip"]["exclude-paths"] == ["constraints-oldest.txt"]

@@ -12,20 +12,24 @@ import pytest
 from rnn_lightning import load
 from rnn_lightning.cli import predictions
 from tests.cli.helpers import epochs, files, measured, one_mistake, only_run
-from tests.conftest import SMALL, Command
+from tests.conftest import SMALL, Command, Result
 
 TWO_PROCESSES = ("--config=presets/ddp.yaml", "--trainer.accelerator=cpu", "--trainer.devices=2")
 
 
-def test_train_test_and_predict_from_an_empty_folder(installed: Command) -> None:
-    fitted = installed("fit", "--config", "lstm.yaml", *SMALL)
+def test_train_test_and_predict_from_an_empty_folder(program: str, workplace: Path) -> None:
+    def started(*words: str) -> Result:
+        done = subprocess.run([program, *words], check=False, capture_output=True, text=True, timeout=300)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    fitted = started("fit", "--config", "lstm.yaml", *SMALL)
     assert (fitted.code, fitted.err) == (0, "")
     run = only_run()
     assert fitted.out.splitlines()[0] == f"Training lstm on synthetic  ·  run {run}"
-    tested = installed("test")
+    tested = started("test")
     assert (tested.code, tested.err) == (0, "")
     assert set(measured(tested)) == {"test_loss", "test_accuracy", "test_auroc", "test_f1"}
-    predicted = installed("predict")
+    predicted = started("predict")
     assert predicted.code == 0
     assert len(predicted.out.splitlines()) == 90
     assert predicted.err.startswith("Predicting with the best checkpoint of the newest run")

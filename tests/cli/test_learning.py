@@ -23,33 +23,33 @@ def _tested(command: Command, *options: str) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    ("options", "max_epochs", "accuracy"),
+    ("options", "max_epochs"),
     [
-        (("--config=lstm.yaml",), 8, 0.97),
-        (("--config=rnn.yaml",), 6, 0.95),
-        (("--config=gru.yaml",), 3, 0.95),
-        (("--config=bilstm.yaml",), 4, 0.95),
-        (("--config=stacked_lstm.yaml",), 4, 0.95),
-        (("--config=lstm.yaml", *RESIDUAL_BOTH_WAYS), 2, 0.95),
+        (("--config=lstm.yaml",), 3),
+        (("--config=rnn.yaml",), 2),
+        (("--config=gru.yaml",), 2),
+        (("--config=bilstm.yaml",), 2),
+        (("--config=stacked_lstm.yaml",), 2),
+        (("--config=lstm.yaml", *RESIDUAL_BOTH_WAYS), 2),
     ],
     ids=["lstm", "rnn", "gru", "bilstm", "stacked_lstm", "residual_bilstm"],
 )
 def test_each_architecture_learns_to_remember_the_first_step(
-    command: Command, options: tuple[str, ...], max_epochs: int, accuracy: float
+    command: Command, options: tuple[str, ...], max_epochs: int
 ) -> None:
     measured = _tested(command, *options, f"--trainer.max_epochs={max_epochs}")
-    assert measured["test_accuracy"] >= accuracy
+    assert measured["test_accuracy"] >= 0.93  # who knows the last step alone is right three times in four
     assert measured["test_auroc"] > measured["test_accuracy"]
     assert abs(measured["test_f1"] - measured["test_accuracy"]) < 0.01
 
 
 def test_sequences_of_different_lengths_are_learnt(command: Command) -> None:
-    options = ("--config=gru.yaml", "--data.min_steps=2", "--data.num_steps=8", "--trainer.max_epochs=4")
+    options = ("--config=gru.yaml", "--data.min_steps=2", "--data.num_steps=8", "--trainer.max_epochs=2")
     assert _tested(command, *options)["test_accuracy"] >= 0.95
 
 
 def test_five_classes_are_learnt(command: Command) -> None:
-    measured = _tested(command, "--config=gru.yaml", "--data.num_classes=5", "--trainer.max_epochs=4")
+    measured = _tested(command, "--config=gru.yaml", "--data.num_classes=5", "--trainer.max_epochs=2")
     assert measured["test_accuracy"] >= 0.85
     assert measured["test_f1"] >= 0.85
 

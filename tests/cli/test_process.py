@@ -73,6 +73,11 @@ def test_there_are_as_many_threads_as_cores_that_may_be_used(python: Command, mo
     assert python(SET_UP + threads).out == "1\n"
 
 
+def test_garbage_is_looked_for_after_the_start_unless_the_user_has_turned_it_off(python: Command) -> None:
+    shown = python("gc.enable(); " + SET_UP + "print(gc.isenabled()); gc.disable(); set_up(); print(gc.isenabled())")
+    assert shown.out == "True\nFalse\n", shown.err
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's way to get memory is changed")
 @pytest.mark.parametrize("setting", ["", "MALLOC_ARENA_TEST"])
 def test_the_memory_of_a_tensor_is_used_again_unless_the_user_has_set_something(
