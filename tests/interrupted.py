@@ -91,7 +91,9 @@ def differences(one: Any, other: Any, name: str = "") -> list[str]:
         return [] if same else [name]
     if isinstance(one, dict) and isinstance(other, dict):
         odd = [f"{name}.{key}" for key in one.keys() ^ other.keys()]
-        return odd + [d for key in one.keys() & other.keys() for d in differences(one[key], other[key], f"{name}.{key}")]
+        return odd + [
+            d for key in one.keys() & other.keys() for d in differences(one[key], other[key], f"{name}.{key}")
+        ]
     if isinstance(one, list | tuple) and len(one) == len(other):
         return [d for i, (a, b) in enumerate(zip(one, other, strict=True)) for d in differences(a, b, f"{name}.{i}")]
     return [] if one == other else [name]

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau
 
-from rnn_lightning import SequenceClassifier, SyntheticSequences
+from rnn_lightning import (
+    LanguageModel,
+    NextWord,
+    SelectiveCopy,
+    SequenceClassifier,
+    SequenceTagger,
+    SyntheticSequences,
+    TextFiles,
+)
+from rnn_lightning.resuming import seed_batch
 from rnn_lightning.tasks.schedule import OneCycle
-from tests.interrupted import Keeper, Training, assert_same
+from tests.interrupted import Keeper, Training, assert_same, differences, outcome
 
 SIZES = {"num_train": 38, "num_val": 12, "num_test": 8, "batch_size": 8}
 """Five batches an epoch, the last one shorter than the others, and two of validation."""
@@ -61,4 +72,124 @@ def test_it_goes_on_from_the_end_of_any_batch(tmp_path: Path, optimizers: Any, o
     whole = training.run(tmp_path / "whole", more=keeper)
     for folder in keeper.kept:
         assert_same(training.run(folder, folder / "here.ckpt"), whole)
-    print(len(keeper.kept), keeper.left_out)
+
+
+DROPPED = {
+    "embedding_size": 5,
+    "embedding_dropout": 0.2,
+    "word_dropout": 0.2,
+    "num_layers": 2,
+    "hidden_size": 4,
+    "layer_dropout": 0.3,
+    "dropout": 0.3,
+}
+NORMALISED = {"cell": "lstm_ln", "cell_options": {"recurrent_dropout": 0.2, "zoneout": 0.2}}
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    """Words of a text to go on with, and the same as lines with a class."""
+    words = [f"w{i * i % 23}" for i in range(400)]
+    (tmp_path / "text").write_text(" ".join(words))
+    rows = [f"{' '.join(words[i : i + 2 + i % 7])},{'ab'[i % 2]}" for i in range(60)]
+    (tmp_path / "text.csv").write_text("\n".join(["text,label", *rows]))
+    return tmp_path
+
+
+KINDS: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
+    "classifier of texts": (
+        lambda: SequenceClassifier(**DROPPED, **NORMALISED, pooling="mean", batch_norm=True),
+        lambda folder: TextFiles(str(folder / "text.csv"), batch_size=8, vocab_size=30),
+        _plateau,
+        {},
+    ),
+    "tagger": (
+        lambda: SequenceTagger(**DROPPED, cell="gru", weight_dropout=0.3, locked_dropout=True),
+        lambda _: SelectiveCopy(num_train=40, num_val=10, num_test=4, num_tokens=2, num_steps=6, batch_size=8),
+        _exponential,
+        {"accumulate_grad_batches": 3},
+    ),
+    "language model": (
+        lambda: LanguageModel(**DROPPED, cell="mingru"),
+        lambda folder: NextWord(str(folder / "text"), num_steps=6, batch_size=10),
+        _plateau,
+        {"max_epochs": 2, "val_check_interval": 3},
+    ),
+    "language model in streams": (
+        lambda: LanguageModel(**DROPPED, **NORMALISED, scheduled_sampling=0.5),
+        lambda folder: NextWord(str(folder / "text"), num_steps=6, batch_size=8, streams=True),
+        _one_cycle,
+        {"max_epochs": 2},
+    ),
+    "workers": (
+        lambda: LanguageModel(**DROPPED),
+        lambda folder: NextWord(str(folder / "text"), num_steps=6, batch_size=10, num_workers=2),
+        _one_cycle,
+        {"max_epochs": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_task_goes_on_with_all_that_it_draws(text: Path, kind: str) -> None:
+    model, data, optimizers, options = KINDS[kind]
+    training = Training(model, lambda: data(text), optimizers, options)
+    keeper = Keeper(text / "kept")
+    whole = training.run(text / "whole", more=keeper)
+    for folder in random.Random(kind).sample(keeper.kept, 2):
+        assert_same(training.run(folder, folder / "here.ckpt"), whole)
+
+
+def test_it_goes_on_twice_and_from_any_epoch(tmp_path: Path) -> None:
+    training = Training(_classifier, _features, _plateau, {})
+    keeper, again = Keeper(tmp_path / "kept"), Keeper(tmp_path / "again")
+    whole = training.run(tmp_path / "whole", more=keeper)
+    early, after_an_epoch = keeper.kept[3], keeper.kept[7]
+    assert_same(training.run(early, early / "here.ckpt", more=again), whole)
+    for folder in (again.kept[0], again.kept[-1]):
+        assert_same(training.run(folder, folder / "here.ckpt"), whole)
+    last = after_an_epoch / "checkpoints" / "last.ckpt"
+    # The next epoch has begun; as if the training had ended before this one was logged.
+    rows = (after_an_epoch / "metrics.csv").read_text().splitlines(keepends=True)
+    (after_an_epoch / "metrics.csv").write_text("".join(rows[:-1]))
+    assert_same(training.run(after_an_epoch, last), whole)
+
+
+def test_a_new_training_may_begin_with_a_checkpoint_of_another_one(tmp_path: Path) -> None:
+    training = Training(_classifier, _features, _plateau, {"val_check_interval": 2})
+    whole = training.run(tmp_path / "whole", more=(keeper := Keeper(tmp_path / "kept")))
+    for number, start in enumerate((keeper.kept[8] / "checkpoints" / "best.ckpt", keeper.kept[9] / "here.ckpt")):
+        folder = training.run(tmp_path / f"new{number}", start, goes_on=False)
+        content = [torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (folder, whole)]
+        for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
+            assert not differences(content[0][part], content[1][part])
+
+
+def _masks(seed: int, place: tuple[int, ...]) -> Any:
+    seed_batch(torch.device("cpu"), seed, *place)
+    return torch.rand(2000).numpy()
+
+
+def test_a_batch_draws_what_its_place_says_and_no_two_places_draw_alike() -> None:
+    places = [(seed, *place) for seed in (0, 1) for place in np.ndindex(3, 4, 2)]
+    drawn = np.stack([_masks(seed, place) for seed, *place in places])
+    assert np.array_equal(drawn[5], _masks(places[5][0], places[5][1:]))
+    alike = np.corrcoef(drawn)[np.triu_indices(len(places), 1)]
+    assert np.abs(alike).max() < 0.12  # five deviations of chance
+
+
+@pytest.mark.parametrize(("seed", "same"), [(7, True), (8, False)])
+def test_a_seed_decides_a_training(tmp_path: Path, seed: int, same: bool) -> None:
+    training = Training(_classifier, _features, _plateau, {"max_epochs": 1})
+    one, other = training.run(tmp_path / "one"), training._replace(seed=seed).run(tmp_path / "other")
+    assert (not differences(outcome(one), outcome(other))) == same
+
+
+def test_a_training_leaves_the_random_numbers_of_the_process_alone(tmp_path: Path) -> None:
+    training = Training(_classifier, _features, _plateau, {"max_epochs": 1})
+    training.run(tmp_path / "one")
+    after = torch.initial_seed(), torch.rand(3)
+    training.run(tmp_path / "two")
+    assert after[0] == torch.initial_seed() == 7
+    assert torch.equal(after[1], torch.rand(3))
+    assert not torch.equal(after[1], torch.rand(3))
