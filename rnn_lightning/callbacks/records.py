@@ -73,9 +73,9 @@ class Rows(Callback):
         file = _file(trainer)
         if file is None:
             return
-        epochs = trainer.fit_loop.epoch_progress.current
+        epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
         behind: dict[str, Any] = {"rows": max(file.read_bytes().count(b"\n") - 1, 0) if file.is_file() else 0}
-        if epochs.completed < epochs.processed:
+        if epochs["completed"] < epochs["processed"]:
             step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
             measured = convert_tensors_to_scalars(trainer._logger_connector.metrics["log"])
             behind["next"] = {"epoch": trainer.current_epoch, "step": step, **measured}
