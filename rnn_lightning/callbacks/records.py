@@ -86,7 +86,11 @@ class Rows(Callback):
         self._behind = state_dict if self._goes_on else {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes out of metrics.csv what is trained again."""
+        """Takes out of metrics.csv what is trained again.
+
+        Raises:
+            ValueError: it cannot be written.
+        """
         file = _file(trainer)
         if not self._goes_on or file is None or not file.is_file() or not trainer.is_global_zero:
             return
@@ -96,7 +100,10 @@ class Rows(Callback):
         if is_whole and (row := self._behind.get("next")):
             rows.append(row)
             header = sorted({*header, *row})
-        write_table(file, header, ([row.get(name, "") for name in header] for row in rows), end="\r\n")
+        try:
+            write_table(file, header, ([row.get(name, "") for name in header] for row in rows), end="\r\n")
+        except OSError as error:
+            raise ValueError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def _file(trainer: Trainer) -> Path | None:
