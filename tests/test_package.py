@@ -24,7 +24,8 @@ BELOW = {
     "testing": {"layers"},
     "baselines": {"batch", "intervals", "baselines"},
     "data": {"batch", "text", "scaling", "registry", "data"},
-    "tasks": {"batch", "text", "scaling", "layers", "registry", "intervals", "vectors", "tasks"},
+    "resuming": set(),
+    "tasks": {"batch", "text", "scaling", "layers", "registry", "intervals", "resuming", "vectors", "tasks"},
     "callbacks": {"batch", "layers", "callbacks"},
 }
 """What each room may import from, beside other packages; `cli` may import from all."""

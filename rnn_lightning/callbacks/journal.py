@@ -28,13 +28,18 @@ class Journal(Callback):
         self._validated = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The epochs so far."""
-        return {"epochs": self._epochs}
+        """The epochs so far, and how many were validated."""
+        return {"epochs": self._epochs, "validated": self._validated}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the epochs back, if they are of the same run."""
         if self._goes_on:
             self._epochs = dict(state_dict["epochs"])
+            self._validated = state_dict.get("validated", 0)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock of an epoch that a training goes on within."""
+        self._start = time.monotonic()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the epoch's clock."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ def folder_of(trainer: Trainer) -> Path | None:
     return None if folder is None or trainer.fast_dev_run else Path(folder)  # type: ignore[attr-defined]  # set, not declared
 
 
-def write_table(path: Path, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-    """Writes a table as a whole, so that none is ever half there."""
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]], end: str = "\n") -> None:
+    """Writes a table as a whole, so that none is ever half there; `end` is what its lines end with."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    csv.writer(text, lineterminator=end).writerows([columns, *rows])
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_text(text.getvalue(), "utf-8")
+    unfinished.write_bytes(text.getvalue().encode())
     os.replace(unfinished, path)

@@ -13,7 +13,7 @@ from rnn_lightning.callbacks.finite import Finite, NotFiniteError
 from rnn_lightning.callbacks.habits import LastCheckpoint, ProgressBar, Together
 from rnn_lightning.callbacks.journal import Journal, say
 from rnn_lightning.callbacks.overfit import CannotLearnError
-from rnn_lightning.callbacks.records import Metrics
+from rnn_lightning.callbacks.records import Metrics, Rows
 from rnn_lightning.callbacks.summary import Summary
 from rnn_lightning.cli import configs, job, plugins, resume, runs
 from rnn_lightning.cli.app import FitCommand
@@ -116,7 +116,7 @@ def _go_on(name: str | None, options: list[str]) -> None:
             return
         architecture, task = _kind(command)
         say(f"Going on with {architecture} on {task}  ·  run {run} (epoch {resume.epochs_done(checkpoint) + 1})")
-        records = resume.Records(run, resume.written_out(command), checkpoint)
+        records = resume.Records(run, resume.written_out(command))
         train_with(command, trainer_in(run, command, records), start, _steps_before(command, start, checkpoint))
     _say_next(run, command)
 
@@ -265,8 +265,9 @@ def callbacks_of(command: FitCommand, records: resume.Records | None = None) -> 
     stopping = [] if config.early_stopping is None else [config.early_stopping]
     summary = [] if config.trainer.enable_model_summary is False else [Summary()]
     earlier = [] if records is None else [records]
-    journal = Journal(goes_on=records is not None)
-    return [Together(), *earlier, *given, *bar, *checkpoints, *stopping, *summary, Finite(), journal]
+    goes_on = records is not None
+    own = [Finite(), Journal(goes_on), Rows(goes_on)]
+    return [Together(), *earlier, *given, *bar, *checkpoints, *stopping, *summary, *own]
 
 
 def _quiet(command: FitCommand) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,7 @@ from typing import Any
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from rnn_lightning.callbacks.records import rows_before
 from rnn_lightning.cli import chosen, configs, runs
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.errors import UserError
@@ -139,50 +135,21 @@ def why_finished(command: FitCommand, checkpoint: dict[str, Any]) -> tuple[str, 
 
 
 class Records(Callback):
-    """Brings a run's records in line with the checkpoint, once the training has taken that up.
+    """Records the config that a run goes on with, once the training has taken its checkpoint up.
 
     Args:
         run: the run folder.
         config: the text of its new config.
-        checkpoint: the content of the checkpoint.
     """
 
-    def __init__(self, run: Path, config: str, checkpoint: dict[str, Any]) -> None:
+    def __init__(self, run: Path, config: str) -> None:
         self._run = run
         self._config = config
-        self._checkpoint = checkpoint
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes the config, and takes out of metrics.csv what is trained again."""
+        """Writes the config."""
         if trainer.is_global_zero:
             write_whole(self._run / runs.CONFIG, self._config.encode())
-            metrics = self._run / "metrics.csv"
-            if metrics.is_file():
-                _cut(metrics, trainer.global_step)
-        _follow_measurements(trainer, self._checkpoint)
-
-
-def _follow_measurements(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
-    """Gives a schedule that follows a measurement the step that Lightning takes after an epoch's checkpoint is kept."""
-    progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
-    if progress["processed"] == progress["completed"]:
-        return
-    epochs = checkpoint["callbacks"].get("Journal", {}).get("epochs", {})
-    for config in trainer.lr_scheduler_configs:
-        values = [measured[config.monitor] for measured in epochs.values() if config.monitor in measured]
-        if isinstance(config.scheduler, ReduceLROnPlateau) and values:
-            config.scheduler.step(values[-1])
-
-
-def _cut(path: Path, step: int) -> None:
-    """Takes the rows from a step on out of a record."""
-    header, rows = rows_before(path, step)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, header)
-    if header:
-        writer.writeheader()
-    writer.writerows(rows)
-    write_whole(path, text.getvalue().encode())
 
 
 def _leaves(content: Any, prefix: str = "") -> list[tuple[str, Any]]:

@@ -35,6 +35,8 @@ class Loader(DataLoader[Batch]):
         if isinstance(self.sampler, LengthBucketSampler):
             assert self.batch_size is not None
             done = self.trainer.fit_loop.batch_idx + 1 if resumed and self.trainer is not None else 0
+            if self.trainer is not None and 0 < self.trainer.num_training_batches <= done:
+                return  # what is left of the epoch is its end
             self.sampler.first = done * self.batch_size
         yield from super().__iter__()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -17,11 +18,12 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from rnn_lightning import registry
+from rnn_lightning import registry, resuming
 from rnn_lightning.batch import Batch, Facts, pad_ragged
 from rnn_lightning.intervals import Interval
 from rnn_lightning.layers import TokenEmbedding
 from rnn_lightning.scaling import Scaling
+from rnn_lightning.tasks.epoch_loss import EpochLoss
 from rnn_lightning.tasks.metrics import MeanLoss
 from rnn_lightning.text import TextEncoder
 from rnn_lightning.vectors import read_vectors, vector_size
@@ -66,8 +68,10 @@ class SequenceTask(pl.LightningModule, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.train_loss = MeanLoss()
-        self._train_sum: Tensor | float = 0.0
-        self._train_count: Tensor | int = 0
+        self._epoch_loss = EpochLoss()
+        self._seed = 0
+        self._random_state: Tensor | None = None
+        self._resumed: dict[str, Any] | None = None
 
     @abstractmethod
     def build(self) -> None:
@@ -132,16 +136,24 @@ class SequenceTask(pl.LightningModule, ABC):
             loss: mean loss of the batch.
             count: of how many sequences or tokens it is the mean.
         """
-        self._train_sum = self._train_sum + loss.detach() * count
-        self._train_count = self._train_count + count
+        self._epoch_loss.add(loss, count)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Begins an epoch's train_loss, and gives the batch random numbers that depend on nothing but its place."""
+        if batch_idx == 0:
+            self._epoch_loss.begin()
+        resuming.seed_batch(self.device, self._seed, self.current_epoch, batch_idx, self.global_rank)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Logs train_loss at the end of an epoch, or where the training ends within one."""
         trainer = self.trainer
-        at_the_end = trainer.is_last_batch or trainer.should_stop or 0 < trainer.max_steps <= trainer.global_step
-        if at_the_end and isinstance(self._train_sum, Tensor):
-            self.train_loss.update(self._train_sum / self._train_count, self._train_count)
-            self._train_sum, self._train_count = 0.0, 0
+        if trainer.is_last_batch or trainer.should_stop or 0 < trainer.max_steps <= trainer.global_step:
+            self._log_train_loss()
+
+    def _log_train_loss(self) -> None:
+        if mean := self._epoch_loss.mean():
+            self.train_loss.reset()
+            self.train_loss.update(*mean)
             self.log("train_loss", self.train_loss, on_step=False, on_epoch=True)
 
     def adopt(self, facts: Facts) -> None:
@@ -243,8 +255,21 @@ class SequenceTask(pl.LightningModule, ABC):
         return torch.optim.AdamW(self.parameters(), lr=3e-3, weight_decay=0.01)
 
     def on_train_start(self) -> None:
-        """From here on the weights are trained ones."""
+        """From here on the weights are trained ones; those of a checkpoint are trained as if without interruption."""
         self.is_trained = True
+        self._seed = int(os.environ.get("PL_GLOBAL_SEED") or torch.initial_seed())  # as of the batches' order
+        self._random_state = torch.get_rng_state()
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None:
+            resuming.go_on(self.trainer, resumed)
+            self._epoch_loss.restore(resumed["train_loss"], self.device, self.global_rank, self.trainer.world_size)
+            if resumed["is_last_batch"]:
+                self._log_train_loss()
+
+    def on_train_end(self) -> None:
+        """Leaves the random numbers as they were: else two trainings, one after the other, could begin alike."""
+        if self._random_state is not None:
+            torch.set_rng_state(self._random_state)
 
     def on_validation_start(self) -> None:
         """Refuses to score random weights; within a training, validation may come before the first step."""
@@ -306,6 +331,8 @@ class SequenceTask(pl.LightningModule, ABC):
         for name, size in self._from_data.items():
             if (before := checkpoint["hyper_parameters"].get(name)) != size:
                 raise ValueError(f"the checkpoint is of other data: {name} is {before} there and {size} here")
+        if self._is_fitting:
+            self._resumed = checkpoint[CHECKPOINT_KEY].get("training")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the task, what a reader of the checkpoint needs beside us, and the optimiser that could go on."""
@@ -321,6 +348,19 @@ class SequenceTask(pl.LightningModule, ABC):
             "optimizer": next((type(optimizer).__name__ for optimizer in optimizers), None),
             "version": version("rnn-lightning"),
         }
+        if self._is_fitting:
+            checkpoint[CHECKPOINT_KEY]["training"] = {
+                **resuming.state(self.trainer, checkpoint),
+                "train_loss": self._epoch_loss.saved(self.device, self._of_all_processes),
+            }
+
+    @property
+    def _is_fitting(self) -> bool:
+        return self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
+
+    def _of_all_processes(self, tensor: Tensor) -> Tensor:
+        """From (B, ...) of each process to those of all, one after the other."""
+        return cast(Tensor, self.all_gather(tensor)).view(-1, *tensor.shape[1:])
 
 
 def last_target(targets: Tensor, none: int) -> tuple[Tensor, Tensor]:

@@ -312,10 +312,6 @@ class LanguageModel(SequenceTask):
     def _before(self, part: str, batch_idx: int) -> StackState | None:
         return self._carried.before(part, batch_idx) if self._in_streams else None
 
-    def _of_all_processes(self, tensor: Tensor) -> Tensor:
-        """From (B, ...) of each process to those of all, one after the other."""
-        return cast(Tensor, self.all_gather(tensor)).view(-1, *tensor.shape[1:])
-
     def _of_part(self, part: str, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Loss and number of each text's tokens (B,), the state carried where the data is in streams."""
         nats, counts, state = self._nats(batch, self._before(part, batch_idx))
