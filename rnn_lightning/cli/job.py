@@ -12,20 +12,28 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from rnn_lightning.cli import runs
 from rnn_lightning.cli.errors import TrainingError, UserError
+from rnn_lightning.cli.files import write_whole
 
 _RUN = "RNN_LIGHTNING_RUN"
 """Environment variable by which the processes that a training starts learn its run folder."""
 
 
 @contextmanager
-def run_folder(name: str) -> Iterator[Path]:
-    """The job's run folder, the same for all its processes; gone again if nothing came of the run."""
+def run_folder(name: str, config: str) -> Iterator[Path]:
+    """The job's run folder, the same for all its processes; gone again if nothing came of the run.
+
+    Args:
+        name: of the folder that it stands in.
+        config: what config.yaml holds. It is the first to be written: what else is there belongs to a run.
+    """
     if (given := folder_of_the_first()) is not None:
         yield given
         return
     run = runs.create(name) if _is_first() else runs.root() / name / "elsewhere"
     mistaken = False
     try:
+        if _is_first():
+            write_whole(run / runs.CONFIG, config.encode())
         with at_work(run):
             yield run
     except UserError as error:

@@ -143,7 +143,8 @@ def test_a_run_that_was_moved_goes_on_where_it_is(command: Command, feature_run:
     moved = Path(shutil.move(feature_run, tmp_path / "lstm-synthetic"))
     result = command("fit", "--resume", moved, "--trainer.max_epochs=3", "--trainer.limit_train_batches=1")
     assert result.out.splitlines()[0] == f"Going on with lstm on synthetic  ·  run {moved} (epoch 3)"
-    assert files(moved) == ["checkpoints/best.ckpt", "checkpoints/last.ckpt", "config.yaml", "metrics.csv"]
+    kept = [f"checkpoints/{name}.ckpt" for name in ("best", "last", "previous")]
+    assert files(moved) == [*kept, "config.yaml", "metrics.csv"]
     assert files(Path("runs")) == []
     (state,) = (value for key, value in _checkpoint(moved)["callbacks"].items() if key.startswith("Checkpoint"))
     assert Path(state["best_model_path"]) == moved / runs.BEST
