@@ -127,7 +127,8 @@ def _go_on(name: str | None, options: list[str]) -> None:
             say(f"Going on with {architecture} on {task}  ·  run {run} (epoch {resume.epochs_done(checkpoint) + 1})")
         records = resume.Records(run, resume.written_out(command), goes_on=found is not None)
         before = 0 if start is None or checkpoint is None else _steps_before(command, start, checkpoint)
-        train_with(command, trainer_in(run, command, records), start, before)
+        epochs = 0 if checkpoint is None else resume.epochs_done(checkpoint)
+        train_with(command, trainer_in(run, command, records), start, before, epochs)
     _say_next(run, command)
 
 
@@ -204,7 +205,9 @@ def _steps_before(command: FitCommand, path: Path, checkpoint: dict[str, Any]) -
     return steps
 
 
-def train_with(command: FitCommand, trainer: Trainer, start: Path | None, steps_before: int) -> None:
+def train_with(
+    command: FitCommand, trainer: Trainer, start: Path | None, steps_before: int, epochs_before: int | None = None
+) -> None:
     """Trains, and tells of mistakes that are seen only then.
 
     Args:
@@ -212,6 +215,7 @@ def train_with(command: FitCommand, trainer: Trainer, start: Path | None, steps_
         trainer: who trains.
         start: the checkpoint that the training goes on from.
         steps_before: how many steps that has behind it.
+        epochs_before: how many epochs, where the end of one may be all that is left.
 
     Raises:
         UserError: there is nothing to train, or what is watched is not measured.
@@ -240,7 +244,10 @@ def train_with(command: FitCommand, trainer: Trainer, start: Path | None, steps_
                     f"{did_you_mean(watched, measured)}"
                 ) from error
         raise
-    if trainer.global_step == steps_before:
+    if trainer.global_step == steps_before and epochs_before in (
+        None,
+        trainer.fit_loop.epoch_progress.current.processed,
+    ):
         after = f" after the {steps_before:,} of {start}" if steps_before else ""
         raise UserError(
             "nothing was trained: trainer.max_epochs, max_steps, max_time or limit_train_batches "
@@ -259,11 +266,12 @@ def trainer_in(run: Path, command: FitCommand, records: resume.Records | None = 
     trainer = command.instantiate_trainer(
         default_root_dir=str(run),
         logger=False if command.config.trainer.logger is False else [Metrics(run), *command.loggers(run)],
-        callbacks=[*callbacks_of(command, records), Stopping(run)],
+        callbacks=callbacks_of(command, records),
         enable_checkpointing=command.config_init.checkpoint is not None,
         **_quiet(command),
     )
     write_whole_files(trainer)
+    trainer.callbacks.append(Stopping(run))  # type: ignore[attr-defined]  # set, not declared; the last of all
     return trainer
 
 
