@@ -18,7 +18,7 @@ from tests.cli.helpers import only_run
 from tests.faults.killed import TINY, Moments, assert_same_end, forked
 from tests.faults.test_interruptions import killed_at
 
-LONG = (*TINY, "--trainer.max_epochs=400")
+LONG = (*TINY, "--trainer.max_epochs=300")
 CYCLES = 200
 
 
