@@ -45,12 +45,14 @@ class WholeFiles(TorchCheckpointIO):
 def _keep(last: Path, previous: Path) -> None:
     """Gives the last checkpoint a second name, in place of the one that bore it."""
     second = previous.with_name(f"{previous.name}{UNFINISHED}")
+    second.unlink(missing_ok=True)
     try:
-        second.unlink(missing_ok=True)
         os.link(last, second)
     except OSError:  # a file system that knows no second names
-        second = last
+        os.replace(last, previous)
+        return
     os.replace(second, previous)
+    second.unlink(missing_ok=True)  # where both were names of the last one already, nothing was replaced
 
 
 def write_whole_files(trainer: Trainer) -> None:

@@ -122,6 +122,7 @@ def _go_on(name: str | None, options: list[str]) -> None:
             start, checkpoint = found
             if finished := resume.why_finished(command, checkpoint):
                 why, more = finished
+                resume.complete(run, checkpoint)
                 say(f"The run {run} is finished: {why}. To train longer: rnn-lightning fit --resume {run} {more}")
                 return
             say(f"Going on with {architecture} on {task}  ·  run {run} (epoch {resume.epochs_done(checkpoint) + 1})")

@@ -24,7 +24,7 @@ def run_folder(name: str, config: str) -> Iterator[Path]:
 
     Args:
         name: of the folder that it stands in.
-        config: what config.yaml holds. It is the first to be written: what else is there belongs to a run.
+        config: what config.yaml holds. It is written first: from then on the run can be gone on with.
     """
     if (given := folder_of_the_first()) is not None:
         yield given
@@ -32,9 +32,9 @@ def run_folder(name: str, config: str) -> Iterator[Path]:
     run = runs.create(name) if _is_first() else runs.root() / name / "elsewhere"
     mistaken = False
     try:
-        if _is_first():
-            write_whole(run / runs.CONFIG, config.encode())
         with at_work(run):
+            if _is_first():
+                write_whole(run / runs.CONFIG, config.encode())
             yield run
     except UserError as error:
         mistaken = not isinstance(error, TrainingError)

@@ -10,6 +10,7 @@ import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
+from rnn_lightning.callbacks.records import Rows, bring_in_line
 from rnn_lightning.cli import chosen, configs, runs
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.errors import UserError
@@ -138,6 +139,13 @@ def why_finished(command: FitCommand, checkpoint: dict[str, Any]) -> tuple[str, 
         why = f"it stopped early, when {stopping.monitor} had not improved {state['wait_count']} times"
         return why, f"--early_stopping.patience {2 * state['wait_count']}"
     return None
+
+
+@rank_zero_only
+def complete(run: Path, checkpoint: dict[str, Any]) -> None:
+    """Adds to metrics.csv what a finished training was killed before it could write."""
+    if behind := checkpoint["callbacks"].get(Rows.__name__):
+        bring_in_line(run / "metrics.csv", behind, checkpoint["global_step"])
 
 
 class Records(Callback):

@@ -103,7 +103,7 @@ def newest(
         part: the file that they have, if it is not the best checkpoint, or files of which they have one.
     """
     parts = part if isinstance(part, tuple) else (part,)
-    found = [run for run in root().glob("*/*") if any((run / part).is_file() for part in parts)]
+    found = [run for run in _all() if any((run / part).is_file() for part in parts)]
     fitting = [
         run
         for run in found

@@ -125,6 +125,8 @@ def forked(*argv: object, moments: Moments | None = None, seconds: float | None 
         code = 1
         try:
             sys.stdout = sys.stderr = log.open("w", encoding="utf-8", buffering=1)
+            for descriptor in (1, 2):
+                os.dup2(sys.stdout.fileno(), descriptor)
             # Those of the parent have not been forked.
             torch.set_num_threads(1)
             signal.signal(signal.SIGINT, signal.default_int_handler)
