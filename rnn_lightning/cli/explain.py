@@ -113,7 +113,8 @@ def _mistake(complaint: str, parser: ArgumentParser, pairs: list[configs.Pair]) 
     known = list(classes(section)) if len(keys) == 1 else []
     if known and (name := _missing_class(complaint)):
         elsewhere = next((other for other in configs.CHOSEN if name in classes(other)), None)
-        near = did_you_mean(name.rpartition(".")[2], known) or f"; there are {', '.join(known)}"
+        none = ["null"] if section == "lr_scheduler" else []  # the one of them that a training can do without
+        near = did_you_mean(name.rpartition(".")[2], [*known, *none]) or f"; there are {', '.join(known)}"
         hint = f"; it belongs into the section '{elsewhere}'" if elsewhere else near
         return _Mistake(f"{section}: there is no '{name}'{hint}", (*section.split("."), "class_path"), name)
     return _wrong_value(complaint, ".".join(keys))

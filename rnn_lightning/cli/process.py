@@ -120,7 +120,7 @@ def _import_lightning() -> None:
 _NOT_FOR_THE_USER: list[tuple[str, type[Warning]]] = [
     # Lightning calls torch's tree functions in a way that torch 2.13 is about to drop: theirs to mend.
     (r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning),
-    # Lightning gathers tensors by a call that torch 2.13 is about to drop: theirs to mend.
+    # It gathers tensors of several processes in a way that torch will drop: theirs to mend.
     (r"torch\.distributed\.nn\.functional\.all_gather is deprecated", FutureWarning),
     # jsonargparse 5, which is not allowed here, will drop two calls that Lightning 2.6 makes: theirs to mend. The first
     # one comes with a word on how such warnings are shown.

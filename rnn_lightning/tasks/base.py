@@ -17,13 +17,13 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
-from torch.nn import functional
 
 from rnn_lightning import registry, resuming
 from rnn_lightning.batch import Batch, Facts, pad_ragged
 from rnn_lightning.intervals import Interval
 from rnn_lightning.layers import TokenEmbedding
 from rnn_lightning.scaling import Scaling
+from rnn_lightning.tasks.epoch_loss import EpochLoss
 from rnn_lightning.tasks.metrics import MeanLoss
 from rnn_lightning.text import TextEncoder
 from rnn_lightning.vectors import read_vectors, vector_size
@@ -68,8 +68,7 @@ class SequenceTask(pl.LightningModule, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.train_loss = MeanLoss()
-        self._train_sum: Tensor | float = 0.0
-        self._train_count: Tensor | int = 0
+        self._epoch_loss = EpochLoss()
         self._seed = 0
         self._random_state: Tensor | None = None
         self._resumed: dict[str, Any] | None = None
@@ -137,13 +136,12 @@ class SequenceTask(pl.LightningModule, ABC):
             loss: mean loss of the batch.
             count: of how many sequences or tokens it is the mean.
         """
-        self._train_sum = self._train_sum + loss.detach() * count
-        self._train_count = self._train_count + count
+        self._epoch_loss.add(loss, count)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Begins an epoch's train_loss, and gives the batch random numbers that depend on nothing but its place."""
         if batch_idx == 0:
-            self._train_sum, self._train_count = 0.0, 0
+            self._epoch_loss.begin()
         resuming.seed_batch(self.device, self._seed, self.current_epoch, batch_idx, self.global_rank)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -153,10 +151,9 @@ class SequenceTask(pl.LightningModule, ABC):
             self._log_train_loss()
 
     def _log_train_loss(self) -> None:
-        if isinstance(self._train_sum, Tensor):
-            count = torch.as_tensor(self._train_count)
+        if mean := self._epoch_loss.mean():
             self.train_loss.reset()
-            self.train_loss.update(self._train_sum / count, count)
+            self.train_loss.update(*mean)
             self.log("train_loss", self.train_loss, on_step=False, on_epoch=True)
 
     def adopt(self, facts: Facts) -> None:
@@ -260,12 +257,12 @@ class SequenceTask(pl.LightningModule, ABC):
     def on_train_start(self) -> None:
         """From here on the weights are trained ones; those of a checkpoint are trained as if without interruption."""
         self.is_trained = True
-        self._seed = int(os.environ.get("PL_GLOBAL_SEED") or torch.initial_seed())
+        self._seed = int(os.environ.get("PL_GLOBAL_SEED") or torch.initial_seed())  # as of the batches' order
         self._random_state = torch.get_rng_state()
         resumed, self._resumed = self._resumed, None
         if resumed is not None:
             resuming.go_on(self.trainer, resumed)
-            self._take_train_loss(resumed["train_loss"])
+            self._epoch_loss.restore(resumed["train_loss"], self.device, self.global_rank, self.trainer.world_size)
             if resumed["is_last_batch"]:
                 self._log_train_loss()
 
@@ -352,23 +349,14 @@ class SequenceTask(pl.LightningModule, ABC):
             "version": version("rnn-lightning"),
         }
         if self._is_fitting:
-            sums = [torch.as_tensor(value, device=self.device) for value in (self._train_sum, self._train_count)]
             checkpoint[CHECKPOINT_KEY]["training"] = {
                 **resuming.state(self.trainer, checkpoint),
-                "train_loss": [self._of_all_processes(value.view(1)).clone() for value in sums],
+                "train_loss": self._epoch_loss.saved(self.device, self._of_all_processes),
             }
 
     @property
     def _is_fitting(self) -> bool:
         return self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
-
-    def _take_train_loss(self, of_processes: list[Tensor]) -> None:
-        """Goes on with the train_loss of an epoch, from the sums and counts that each process had (S,)."""
-        rank, processes = self.global_rank, self.trainer.world_size
-        if len(of_processes[0]) != processes:  # the first process takes all
-            of_processes = [functional.pad(values.sum(0, keepdim=True), (0, processes - 1)) for values in of_processes]
-        if of_processes[1].any():
-            self._train_sum, self._train_count = (values[rank].to(self.device) for values in of_processes)
 
     def _of_all_processes(self, tensor: Tensor) -> Tensor:
         """From (B, ...) of each process to those of all, one after the other."""

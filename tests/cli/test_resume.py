@@ -66,7 +66,7 @@ def _content(run: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     "options",
     [
-        (),
+        ("--model.dropout=0.3",),
         ("--lr_scheduler=OneCycle",),
         PLATEAU,
         ("--trainer.check_val_every_n_epoch=2", "--lr_scheduler=StepLR", "--lr_scheduler.step_size=1"),
