@@ -15,7 +15,7 @@ from rnn_lightning.cli import runs
 from tests.cli.helpers import epochs, files, losses, one_mistake, only_run, recorded
 from tests.conftest import SMALL, Command
 
-RUN_FILES = ["checkpoints/best.ckpt", "checkpoints/last.ckpt", "config.yaml", "metrics.csv"]
+RUN_FILES = [*(f"checkpoints/{name}.ckpt" for name in ("best", "last", "previous")), "config.yaml", "metrics.csv"]
 
 
 def test_a_run_leaves_four_files(command: Command) -> None:

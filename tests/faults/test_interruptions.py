@@ -38,7 +38,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-# Of the batches the first two are of Lightning's sanity check, then each epoch has four of training, three of validation.
+# The first two batches are of Lightning's sanity check; then each epoch has four of training and three of validation.
 
 
 @fault(
