@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pexpect
 import pytest
 
-from tests.cli.helpers import only_run
+from tests.cli.helpers import files, only_run
 from tests.conftest import SMALL, Command
 
 TWO_PROCESSES = ("--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp")
