@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -127,6 +128,7 @@ def forked(*argv: object, moments: Moments | None = None, seconds: float | None 
             sys.stdout = sys.stderr = log.open("w", encoding="utf-8", buffering=1)
             for descriptor in (1, 2):
                 os.dup2(sys.stdout.fileno(), descriptor)
+            logging.getLogger("rnn_lightning").handlers.clear()  # they write to where standard error was
             # Those of the parent have not been forked.
             torch.set_num_threads(1)
             signal.signal(signal.SIGINT, signal.default_int_handler)
