@@ -85,20 +85,20 @@ def go_on(trainer: Trainer, saved: dict[str, Any]) -> None:
 
 def _settle(trainer: Trainer, loops: dict[str, Any]) -> None:
     """The counters within an epoch."""
-    loop, batches = trainer.fit_loop.epoch_loop, loops["epoch_loop.batch_progress"]
-    in_validation = trainer.validating
-    validation = loop.val_loop.batch_progress
-    was_validated = validation.is_last_batch and validation.current.completed == validation.current.processed
-    is_due = not was_validated if in_validation else loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
+    batches, validation = loops["epoch_loop.batch_progress"], loops["epoch_loop.val_loop.batch_progress"]
+    in_validation, fetcher = trainer.validating, trainer.fit_loop._data_fetcher
+    if in_validation:
+        done = validation["current"]["completed"] == validation["current"]["processed"]
+        is_due = not (done and validation["is_last_batch"])
+    else:
+        is_due = fetcher is not None and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
     for counts in (batches["total"], batches["current"]):
         # As after the batch, not at its end: from there Lightning would go on without validation or end of the epoch.
         if is_due or is_last_batch(trainer):
             _set(counts, counts["processed"])
     if not in_validation and not is_due and is_last_batch(trainer):
         loops["epoch_loop.state_dict"]["_batches_that_stepped"] += 1  # as it does when it leaves a batch
-    loops["epoch_loop.val_loop.batch_progress"].update(
-        total=dict(_BEGUN if is_due else _NONE), current=dict(_NONE), is_last_batch=False
-    )
+    validation.update(total=dict(_BEGUN if is_due else _NONE), current=dict(_NONE), is_last_batch=False)
 
 
 def _set(counts: dict[str, int], done: int, begun: int = 0) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Callback
 from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau
 
 from rnn_lightning import (
@@ -23,6 +24,7 @@ from rnn_lightning import (
 )
 from rnn_lightning.resuming import seed_batch
 from rnn_lightning.tasks.schedule import OneCycle
+from tests.cli.helpers import epochs
 from tests.interrupted import Keeper, Training, assert_same, differences, outcome
 
 pytestmark = pytest.mark.filterwarnings(
@@ -48,6 +50,10 @@ def _one_cycle(parameters: list[torch.nn.Parameter]) -> Any:
 def _exponential(parameters: list[torch.nn.Parameter]) -> Any:
     optimizer = torch.optim.SGD(parameters, lr=0.5, momentum=0.9)
     return {"optimizer": optimizer, "lr_scheduler": ExponentialLR(optimizer, 0.5)}
+
+
+def _still(parameters: list[torch.nn.Parameter]) -> Any:
+    return torch.optim.SGD(parameters, lr=0.0)
 
 
 def _classifier() -> SequenceClassifier:
@@ -131,6 +137,7 @@ KINDS: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
         _one_cycle,
         {"max_epochs": 2},
     ),
+    "early stopping": (_classifier, lambda _: _features(), _still, {"max_epochs": 9}),
     "workers": (
         lambda: LanguageModel(**DROPPED),
         lambda folder: NextWord(str(folder / "text"), num_steps=6, batch_size=10, num_workers=2),
@@ -148,6 +155,26 @@ def test_each_task_goes_on_with_all_that_it_draws(text: Path, kind: str) -> None
     whole = training.run(text / "whole", more=keeper)
     for folder in random.Random(kind).sample(keeper.kept, 2):
         assert_same(training.run(folder, folder / "here.ckpt"), whole)
+
+
+class _Losses(Callback):
+    """The loss of each batch, and of how many sequences, epoch by epoch."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, list[tuple[float, int]]] = {}
+
+    def on_train_batch_end(self, trainer: Any, model: Any, outputs: Any, batch: Any, *_: Any) -> None:
+        epoch = self.seen.setdefault(trainer.current_epoch, [])
+        epoch.append((float(outputs["loss"]), len(batch.lengths)))
+
+
+def test_train_loss_is_that_of_its_epoch_alone(tmp_path: Path) -> None:
+    losses = _Losses()
+    folder = Training(_classifier, _features, _plateau, {}).run(tmp_path / "whole", more=losses)
+    logged = [epoch["train_loss"] for epoch in epochs(folder)]
+    wanted = [sum(loss * size for loss, size in epoch) / 38 for epoch in losses.seen.values()]
+    assert logged == pytest.approx(wanted, rel=1e-6)
+    assert len(set(logged)) == 3
 
 
 def test_it_goes_on_twice_and_from_any_epoch(tmp_path: Path) -> None:

@@ -79,9 +79,9 @@ class Rows(Callback):
         file = _file(trainer)
         if file is None:
             return
-        epochs = trainer.fit_loop.epoch_progress.current
+        epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
         behind: dict[str, Any] = {"rows": max(file.read_bytes().count(b"\n") - 1, 0) if file.is_file() else 0}
-        if epochs.completed < epochs.processed:
+        if epochs["completed"] < epochs["processed"]:
             step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
             measured = convert_tensors_to_scalars(trainer._logger_connector.metrics["log"])
             behind["next"] = {"epoch": trainer.current_epoch, "step": step, **measured}
@@ -92,7 +92,11 @@ class Rows(Callback):
         self._behind = state_dict if self._goes_on else {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes out of metrics.csv what is trained again."""
+        """Takes out of metrics.csv what is trained again.
+
+        Raises:
+            ValueError: it cannot be written.
+        """
         file = _file(trainer)
         if self._goes_on and file is not None and trainer.is_global_zero:
             bring_in_line(file, self._behind, trainer.global_step)
@@ -105,6 +109,9 @@ def bring_in_line(file: Path, behind: dict[str, Any], step: int) -> None:
         file: metrics.csv; it may be missing.
         behind: what `Rows` kept in the checkpoint; {} where that was made without it.
         step: how many steps lie behind it.
+
+    Raises:
+        ValueError: it cannot be written.
     """
     if not file.is_file():
         return
@@ -114,7 +121,10 @@ def bring_in_line(file: Path, behind: dict[str, Any], step: int) -> None:
     if is_whole and (row := behind.get("next")):
         rows.append(row)
         header = sorted({*header, *row})
-    write_table(file, header, ([row.get(name, "") for name in header] for row in rows), end="\r\n")
+    try:
+        write_table(file, header, ([row.get(name, "") for name in header] for row in rows), end="\r\n")
+    except OSError as error:
+        raise ValueError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def _file(trainer: Trainer) -> Path | None:

@@ -247,7 +247,7 @@ def train_with(
         raise
     if trainer.global_step == steps_before and epochs_before in (
         None,
-        trainer.fit_loop.epoch_progress.current.processed,
+        trainer.fit_loop.epoch_progress.current.state_dict()["processed"],
     ):
         after = f" after the {steps_before:,} of {start}" if steps_before else ""
         raise UserError(

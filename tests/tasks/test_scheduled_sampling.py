@@ -158,9 +158,8 @@ def test_its_gradient_is_that_of_going_step_by_step(text: str, streams: bool) ->
     class Compared(_Seen):
         def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
             share = 0.9 * trainer.global_step / trainer.estimated_stepping_batches
-            state, random = pl_module._before("train", batch_idx), torch.get_rng_state()
-            found, self.wanted = _step_by_step(pl_module, batch, state, share)
-            torch.set_rng_state(random)
+            pl_module.on_train_batch_start(batch, batch_idx)  # the random numbers are those that the batch will have
+            found, self.wanted = _step_by_step(pl_module, batch, pl_module._before("train", batch_idx), share)
             inputs.append((found, batch.inputs))
 
         def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
