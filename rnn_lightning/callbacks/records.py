@@ -113,7 +113,7 @@ def bring_in_line(file: Path, behind: dict[str, Any], step: int) -> None:
     Raises:
         ValueError: it cannot be written.
     """
-    if not file.is_file():
+    if not file.is_file() and "next" not in behind:
         return
     header, rows = rows_before(file, math.inf if behind else step)
     before = behind.get("rows", len(rows))

@@ -245,10 +245,8 @@ def train_with(
                     f"{did_you_mean(watched, measured)}"
                 ) from error
         raise
-    if trainer.global_step == steps_before and epochs_before in (
-        None,
-        trainer.fit_loop.epoch_progress.current.state_dict()["processed"],
-    ):
+    epochs = trainer.fit_loop.epoch_progress.current.state_dict()["processed"]
+    if trainer.global_step == steps_before and epochs_before in (None, epochs):
         after = f" after the {steps_before:,} of {start}" if steps_before else ""
         raise UserError(
             "nothing was trained: trainer.max_epochs, max_steps, max_time or limit_train_batches "
