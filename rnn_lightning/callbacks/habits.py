@@ -77,6 +77,10 @@ class LastCheckpoint(_Settled):
             save_on_train_epoch_end=True,
         )
 
+    def keep(self, trainer: Trainer) -> None:
+        """Keeps the training as it is now."""
+        self._save_none_monitor_checkpoint(trainer, self._monitor_candidates(trainer))
+
 
 @final
 class EarlyStopping(_Patient, callbacks.EarlyStopping):

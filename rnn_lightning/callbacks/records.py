@@ -53,6 +53,12 @@ class _Adding(ExperimentWriter):
             self.metrics_keys, _ = rows_before(Path(self.metrics_file_path), 0)
         super().save()
 
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        """Writes the old rows below more columns, as a whole: the parent's file is empty for a moment."""
+        file = Path(self.metrics_file_path)
+        _, rows = rows_before(file, math.inf)
+        write_table(file, fieldnames, ([row.get(name, "") for name in fieldnames] for row in rows), end="\r\n")
+
     def _check_log_dir_exists(self) -> None:
         """Leaves everything there."""
 
@@ -92,18 +98,33 @@ class Rows(Callback):
             ValueError: it cannot be written.
         """
         file = _file(trainer)
-        if not self._goes_on or file is None or not file.is_file() or not trainer.is_global_zero:
-            return
-        header, rows = rows_before(file, math.inf if self._behind else trainer.global_step)
-        before = self._behind.get("rows", len(rows))
-        rows, is_whole = rows[:before], len(rows) >= before
-        if is_whole and (row := self._behind.get("next")):
-            rows.append(row)
-            header = sorted({*header, *row})
-        try:
-            write_table(file, header, ([row.get(name, "") for name in header] for row in rows), end="\r\n")
-        except OSError as error:
-            raise ValueError(f"{file} cannot be written: {error.strerror}") from error
+        if self._goes_on and file is not None and trainer.is_global_zero:
+            bring_in_line(file, self._behind, trainer.global_step)
+
+
+def bring_in_line(file: Path, behind: dict[str, Any], step: int) -> None:
+    """Leaves in metrics.csv what lies behind a checkpoint, and adds the row that an interruption came before.
+
+    Args:
+        file: metrics.csv; it may be missing.
+        behind: what `Rows` kept in the checkpoint; {} where that was made without it.
+        step: how many steps lie behind it.
+
+    Raises:
+        ValueError: it cannot be written.
+    """
+    if not file.is_file() and "next" not in behind:
+        return
+    header, rows = rows_before(file, math.inf if behind else step)
+    before = behind.get("rows", len(rows))
+    rows, is_whole = rows[:before], len(rows) >= before
+    if is_whole and (row := behind.get("next")):
+        rows.append(row)
+        header = sorted({*header, *row})
+    try:
+        write_table(file, header, ([row.get(name, "") for name in header] for row in rows), end="\r\n")
+    except OSError as error:
+        raise ValueError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def _file(trainer: Trainer) -> Path | None:

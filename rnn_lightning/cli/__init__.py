@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from rnn_lightning.cli import errors
+from rnn_lightning.cli import errors, signals
 from rnn_lightning.cli.errors import UserError
 from rnn_lightning.cli.verbs import VERBS
 from rnn_lightning.registry import did_you_mean
@@ -41,21 +41,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `rnn-lightning`; None takes those of the process.
 
     Returns:
-        The exit code: 0, or 2 for a mistake of the user's, 1 for a training or an export that fails and 130 where it
-        was interrupted, each of which is told in a line or two on standard error.
+        The exit code: 0, or 2 for a mistake of the user's, 1 for a training or an export that fails, and 130 or 143
+        where SIGINT (Ctrl-C) or SIGTERM stopped it; each of these is told in a line or two on standard error.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    with signals.handled():
+        return _run(words)
+
+
+def _run(words: list[str]) -> int:
     try:
-        return _answered(words)
+        code = _answered(words)
+        signals.check()
+        return code
     except BrokenPipeError:
         # Whoever read the output has seen enough, as `head` has. What is still in the buffer has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (KeyboardInterrupt, SystemExit) as stop:
         # Where somebody has pressed Ctrl-C, Lightning asks for the end of the process.
-        if not isinstance(stop, KeyboardInterrupt) and not isinstance(stop.__context__, KeyboardInterrupt):
+        interruption = stop if isinstance(stop, KeyboardInterrupt) else stop.__context__
+        if not isinstance(interruption, KeyboardInterrupt):
             raise
-        return errors.report_interruption()
+        return errors.report_interruption(interruption)
     except Exception as error:
         if os.environ.get("RNN_LIGHTNING_DEBUG"):
             raise
@@ -82,7 +90,8 @@ def _answered(words: list[str]) -> int:
     everything = asks and _VERBOSE & set(options) and VERBS[verb].sections
     options = expand([word for word in options if not asks or word not in _HELP | _VERBOSE])
     if files or everything or not (asks or VERBS[verb].light):
-        _prepare()
+        with signals.starting():
+            _prepare()
     plugins.load(files)
     if everything:
         from rnn_lightning.cli.app import print_all_options

@@ -180,7 +180,7 @@ class FitCommand(Command):
     """All that training needs."""
 
     def __init__(self, verb: str, options: list[str], **kwargs: Any) -> None:
-        super().__init__(verb, options, **{"save_config_callback": loggers.KeptConfig, **kwargs})
+        super().__init__(verb, options, **{"save_config_callback": loggers.ShownConfig, **kwargs})
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds what is on by default and can be switched off with null: checkpoints and early stopping."""

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -16,13 +15,14 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rnn_lightning.cli import configs, plugins, runs
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.comparison import Result, choose_metrics, printed, read_result, write_result, write_table
 from rnn_lightning.cli.errors import UserError, mistake_in
 from rnn_lightning.cli.pictures import need_matplotlib
+from rnn_lightning.cli.signals import Stopped
 from rnn_lightning.cli.words import taken
 
 _LISTS = {"--rows": "what is compared", "--columns": "what it is compared on"}
@@ -100,9 +100,8 @@ def compare(options: list[str]) -> int:
         raise UserError(f"--output {output} cannot be made: {error.strerror}") from error
     try:
         results, failed = _run_all(trainings, output, jobs)
-    except KeyboardInterrupt:
-        print(f"Stopped. The same command goes on with what is missing in {output}/.", file=sys.stderr)
-        return 130
+    except Stopped as stop:
+        raise Stopped(stop.number, f"Stopped. The same command goes on with what is missing in {output}/.") from stop
     if results:
         metrics = choose_metrics(results, metric)
         print(printed(results, metrics))
@@ -190,7 +189,6 @@ def _origin(training: Training) -> list[str]:
 def _pool(jobs: int) -> Iterator[tuple[ThreadPoolExecutor, set[subprocess.Popen[bytes]]]]:
     """Threads that wait for processes, and the processes that are running: none is left behind."""
     running: set[subprocess.Popen[bytes]] = set()
-    before = signal.signal(signal.SIGTERM, _end)
     with ThreadPoolExecutor(jobs) as pool:
         try:
             yield pool, running
@@ -199,13 +197,6 @@ def _pool(jobs: int) -> Iterator[tuple[ThreadPoolExecutor, set[subprocess.Popen[
             for process in list(running):
                 process.kill()
             raise
-        finally:
-            signal.signal(signal.SIGTERM, before)
-
-
-def _end(number: int, frame: object) -> NoReturn:
-    """Ends this process by way of an exception, so that it can clean up."""
-    sys.exit(128 + number)
 
 
 def _run(training: Training, output: Path, jobs: int, running: set[subprocess.Popen[bytes]]) -> Result | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import traceback
@@ -10,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rnn_lightning import registry
+from rnn_lightning.cli import signals
 
-EXIT_MISTAKE, EXIT_FAILED, EXIT_INTERRUPTED = 2, 1, 130
+EXIT_MISTAKE, EXIT_FAILED = 2, 1
 _PACKAGE = Path(__file__).parents[1]
 _LONGEST = 60
 """Characters of a value that are repeated in an error text."""
@@ -51,12 +53,13 @@ def report(error: BaseException) -> int:
     return mistake.exit_code if isinstance(mistake, UserError) else EXIT_MISTAKE
 
 
-def report_interruption() -> int:
+def report_interruption(stop: KeyboardInterrupt) -> int:
     """Says that the command was stopped, in one process of a training only, and returns the exit code."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    stopped = stop if isinstance(stop, signals.Stopped) else signals.Stopped(signal.SIGINT)
+    if signals.speaks():
         # A terminal has shown ^C, somewhere in a line.
-        sys.stderr.write("\nStopped.\n" if sys.stderr.isatty() else "Stopped.\n")
-    return EXIT_INTERRUPTED
+        sys.stderr.write(f"\n{stopped.said}\n" if sys.stderr.isatty() else f"{stopped.said}\n")
+    return 128 + stopped.number
 
 
 def mistake_in(error: BaseException) -> BaseException | None:

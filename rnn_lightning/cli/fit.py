@@ -17,9 +17,11 @@ from rnn_lightning.callbacks.records import Metrics, Rows
 from rnn_lightning.callbacks.summary import Summary
 from rnn_lightning.cli import configs, job, plugins, resume, runs
 from rnn_lightning.cli.app import FitCommand
+from rnn_lightning.cli.checkpoint_files import write_whole_files
 from rnn_lightning.cli.chosen import find
 from rnn_lightning.cli.errors import TrainingError, UserError
 from rnn_lightning.cli.process import shows_bars
+from rnn_lightning.cli.stopping import Stopping
 from rnn_lightning.cli.words import refuse_names, taken
 from rnn_lightning.registry import did_you_mean
 from rnn_lightning.tasks.base import CHECKPOINT_KEY
@@ -91,7 +93,7 @@ def _trained(command: FitCommand, run_name: str | None, one_of_many: bool, is_dr
         trainer = command.instantiate_trainer(callbacks=callbacks_of(command), **_quiet(command))
         train_with(command, trainer, start, steps_before)
         return None
-    with job.run_folder(f"{architecture}-{task}") as run:
+    with job.run_folder(f"{architecture}-{task}", resume.written_out(command)) as run:
         say(f"Training {architecture} on {task}  ·  run {run}")
         if checkpoint is not None:
             say(f"  from {which} (epoch {checkpoint['epoch'] + 1})")
@@ -105,19 +107,29 @@ def _go_on(name: str | None, options: list[str]) -> None:
     """Trains on in the folder of a run."""
     run, left = resume.choose(name, options)
     run = job.folder_of_the_first() or run
-    start, checkpoint = resume.checkpoint_of(run)
-    check_plugins(checkpoint)
+    found = resume.checkpoint_of(run)
+    if found is not None:
+        check_plugins(found[1])
     command = resume.command_of(run, left)
     with command.placed(), job.at_work(run):
         _check_intervals(command)
-        if finished := resume.why_finished(command, checkpoint):
-            why, more = finished
-            say(f"The run {run} is finished: {why}. To train longer: rnn-lightning fit --resume {run} {more}")
-            return
         architecture, task = _kind(command)
-        say(f"Going on with {architecture} on {task}  ·  run {run} (epoch {resume.epochs_done(checkpoint) + 1})")
-        records = resume.Records(run, resume.written_out(command))
-        train_with(command, trainer_in(run, command, records), start, _steps_before(command, start, checkpoint))
+        if found is None:
+            say(f"Beginning anew with {architecture} on {task}, which has no checkpoint yet  ·  run {run}")
+            start, _ = _start(command, None, architecture, task)
+            checkpoint = None if start is None else read_checkpoint(start)
+        else:
+            start, checkpoint = found
+            if finished := resume.why_finished(command, checkpoint):
+                why, more = finished
+                resume.complete(run, checkpoint)
+                say(f"The run {run} is finished: {why}. To train longer: rnn-lightning fit --resume {run} {more}")
+                return
+            say(f"Going on with {architecture} on {task}  ·  run {run} (epoch {resume.epochs_done(checkpoint) + 1})")
+        records = resume.Records(run, resume.written_out(command), goes_on=found is not None)
+        before = 0 if start is None or checkpoint is None else _steps_before(command, start, checkpoint)
+        epochs = 0 if checkpoint is None else resume.epochs_done(checkpoint)
+        train_with(command, trainer_in(run, command, records), start, before, epochs)
     _say_next(run, command)
 
 
@@ -194,7 +206,9 @@ def _steps_before(command: FitCommand, path: Path, checkpoint: dict[str, Any]) -
     return steps
 
 
-def train_with(command: FitCommand, trainer: Trainer, start: Path | None, steps_before: int) -> None:
+def train_with(
+    command: FitCommand, trainer: Trainer, start: Path | None, steps_before: int, epochs_before: int | None = None
+) -> None:
     """Trains, and tells of mistakes that are seen only then.
 
     Args:
@@ -202,6 +216,7 @@ def train_with(command: FitCommand, trainer: Trainer, start: Path | None, steps_
         trainer: who trains.
         start: the checkpoint that the training goes on from.
         steps_before: how many steps that has behind it.
+        epochs_before: how many epochs, where the end of one may be all that is left.
 
     Raises:
         UserError: there is nothing to train, or what is watched is not measured.
@@ -230,7 +245,8 @@ def train_with(command: FitCommand, trainer: Trainer, start: Path | None, steps_
                     f"{did_you_mean(watched, measured)}"
                 ) from error
         raise
-    if trainer.global_step == steps_before:
+    epochs = trainer.fit_loop.epoch_progress.current.state_dict()["processed"]
+    if trainer.global_step == steps_before and epochs_before in (None, epochs):
         after = f" after the {steps_before:,} of {start}" if steps_before else ""
         raise UserError(
             "nothing was trained: trainer.max_epochs, max_steps, max_time or limit_train_batches "
@@ -246,13 +262,16 @@ def trainer_in(run: Path, command: FitCommand, records: resume.Records | None = 
         command: the training.
         records: those of the run, where the training goes on with it.
     """
-    return command.instantiate_trainer(
+    trainer = command.instantiate_trainer(
         default_root_dir=str(run),
         logger=False if command.config.trainer.logger is False else [Metrics(run), *command.loggers(run)],
         callbacks=callbacks_of(command, records),
         enable_checkpointing=command.config_init.checkpoint is not None,
         **_quiet(command),
     )
+    write_whole_files(trainer)
+    trainer.callbacks.append(Stopping(run))  # type: ignore[attr-defined]  # set, not declared; the last of all
+    return trainer
 
 
 def callbacks_of(command: FitCommand, records: resume.Records | None = None) -> list[Any]:
@@ -265,7 +284,7 @@ def callbacks_of(command: FitCommand, records: resume.Records | None = None) -> 
     stopping = [] if config.early_stopping is None else [config.early_stopping]
     summary = [] if config.trainer.enable_model_summary is False else [Summary()]
     earlier = [] if records is None else [records]
-    goes_on = records is not None
+    goes_on = records is not None and records.goes_on
     own = [Finite(), Journal(goes_on), Rows(goes_on)]
     return [Together(), *earlier, *given, *bar, *checkpoints, *stopping, *summary, *own]
 

@@ -12,14 +12,20 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from rnn_lightning.cli import runs
 from rnn_lightning.cli.errors import TrainingError, UserError
+from rnn_lightning.cli.files import write_whole
 
 _RUN = "RNN_LIGHTNING_RUN"
 """Environment variable by which the processes that a training starts learn its run folder."""
 
 
 @contextmanager
-def run_folder(name: str) -> Iterator[Path]:
-    """The job's run folder, the same for all its processes; gone again if nothing came of the run."""
+def run_folder(name: str, config: str) -> Iterator[Path]:
+    """The job's run folder, the same for all its processes; gone again if nothing came of the run.
+
+    Args:
+        name: of the folder that it stands in.
+        config: what config.yaml holds. It is written first: from then on the run can be gone on with.
+    """
     if (given := folder_of_the_first()) is not None:
         yield given
         return
@@ -27,6 +33,8 @@ def run_folder(name: str) -> Iterator[Path]:
     mistaken = False
     try:
         with at_work(run):
+            if _is_first():
+                write_whole(run / runs.CONFIG, config.encode())
             yield run
     except UserError as error:
         mistaken = not isinstance(error, TrainingError)

@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import yaml
 from jsonargparse import ArgumentParser, Namespace
-from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger
 
 from rnn_lightning.cli.errors import UserError
@@ -40,11 +40,14 @@ def made(parser: ArgumentParser, config: Namespace, run: Path) -> list[Logger]:
     return loggers
 
 
-class KeptConfig(SaveConfigCallback):
-    """Keeps a training's config in its run folder, and gives it to the loggers that show such things."""
+class ShownConfig(SaveConfigCallback):
+    """Gives a training's config to the loggers that show such things; it stands in the run folder already."""
+
+    def __init__(self, parser: LightningArgumentParser, config: Namespace) -> None:
+        super().__init__(parser, config, save_to_log_dir=False)
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Gives it to them; the run folder has it already."""
+        """Gives it to them."""
         config = yaml.safe_load(self.parser.dump(self.config, skip_none=True))
         for logger in trainer.loggers:
             if not isinstance(logger, CSVLogger):

@@ -10,16 +10,20 @@ import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
+from rnn_lightning.callbacks.records import Rows, bring_in_line
 from rnn_lightning.cli import chosen, configs, runs
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.errors import UserError
-from rnn_lightning.cli.files import write_whole
+from rnn_lightning.cli.files import UNFINISHED, write_whole
 from rnn_lightning.tasks.loading import read_checkpoint
 
 _log = logging.getLogger("rnn_lightning")
 
 _KEPT = ("seed_everything", "model", "optimizer", "lr_scheduler", "checkpoint")
 """Sections of a run's config that hold to its end, as does the class of its data."""
+
+CHECKPOINTS = (runs.LAST, runs.PREVIOUS, runs.BEST)
+"""Those that a run can go on from, the newest first."""
 
 
 def choose(name: str | None, options: list[str]) -> tuple[Path, list[str]]:
@@ -51,12 +55,12 @@ def choose(name: str | None, options: list[str]) -> tuple[Path, list[str]]:
     if name is not None:
         return runs.find(name), left
     architecture, task = chosen.wanted(sections)
-    run = runs.newest(architecture, task, part=runs.LAST)
+    parts = (*CHECKPOINTS, runs.MARK)  # an interrupted training may have come to no checkpoint
+    run = runs.newest(architecture, task, part=parts)
     if run is None:
         kind = "-".join(word for word in (architecture, task) if word)
         raise UserError(
-            f"no {kind + ' ' if kind else ''}run under {runs.root()}/ can go on: "
-            f"there is none with a last checkpoint ({runs.LAST})"
+            f"no {kind + ' ' if kind else ''}run under {runs.root()}/ can go on: there is none with a checkpoint"
         )
     return run, left
 
@@ -90,14 +94,17 @@ def written_out(command: FitCommand) -> str:
     return text
 
 
-def checkpoint_of(run: Path) -> tuple[Path, dict[str, Any]]:
-    """The last checkpoint of a run, or the best one where that is damaged, and its content.
+def checkpoint_of(run: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint of a run that is whole, and its content; None where it was interrupted before the first.
 
     Raises:
-        UserError: neither can go on.
+        UserError: none of them can go on.
     """
-    problems = []
-    for part in (runs.LAST, runs.BEST):
+    there = [part for part in CHECKPOINTS if (run / part).exists()]
+    if not there and (run / runs.MARK).is_file():
+        return None
+    problems = [] if runs.LAST in there else [f"{run / runs.LAST} is missing"]
+    for part in there:
         try:
             content = read_checkpoint(run / part)
         except ValueError as error:
@@ -108,7 +115,7 @@ def checkpoint_of(run: Path) -> tuple[Path, dict[str, Any]]:
             continue
         for problem in problems:
             epoch = content["epoch"] + 1
-            rank_zero_only(_log.warning)("%s: going on from the best checkpoint (epoch %d)", problem, epoch)
+            rank_zero_only(_log.warning)("%s: going on from the %s checkpoint (epoch %d)", problem, part.stem, epoch)
         return run / part, content
     raise UserError(f"the run {run} cannot go on: {', and '.join(problems)}")
 
@@ -134,22 +141,42 @@ def why_finished(command: FitCommand, checkpoint: dict[str, Any]) -> tuple[str, 
     return None
 
 
+@rank_zero_only
+def complete(run: Path, checkpoint: dict[str, Any]) -> None:
+    """Adds to metrics.csv what a finished training was killed before it could write."""
+    if behind := checkpoint["callbacks"].get(Rows.__name__):
+        bring_in_line(run / "metrics.csv", behind, checkpoint["global_step"])
+
+
 class Records(Callback):
-    """Records the config that a run goes on with, once the training has taken its checkpoint up.
+    """Brings a run's folder in line with the checkpoint, once the training has taken that up.
 
     Args:
         run: the run folder.
         config: the text of its new config.
+        goes_on: the training goes on from a checkpoint of the run's own.
     """
 
-    def __init__(self, run: Path, config: str) -> None:
+    def __init__(self, run: Path, config: str, goes_on: bool) -> None:
+        self.goes_on = goes_on
         self._run = run
         self._config = config
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes the config."""
-        if trainer.is_global_zero:
-            write_whole(self._run / runs.CONFIG, self._config.encode())
+        """Writes the config, and takes out of the folder what does not lie behind the checkpoint."""
+        if not trainer.is_global_zero:
+            return
+        write_whole(self._run / runs.CONFIG, self._config.encode())
+        for leftover in self._run.rglob(f"*{UNFINISHED}"):
+            leftover.unlink()
+        if not self.goes_on:
+            (self._run / "metrics.csv").unlink(missing_ok=True)
+            return
+        for part in CHECKPOINTS:
+            if self._run / part == Path(str(trainer.ckpt_path)):
+                break
+            # It is damaged. The good one would give way to it when the next is kept.
+            (self._run / part).unlink(missing_ok=True)
 
 
 def _leaves(content: Any, prefix: str = "") -> list[tuple[str, Any]]:

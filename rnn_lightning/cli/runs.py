@@ -23,7 +23,7 @@ from rnn_lightning.cli.errors import TrainingError, UserError
 from rnn_lightning.registry import did_you_mean
 
 ROOT_VARIABLE = "RNN_LIGHTNING_RUNS"
-BEST, LAST = Path("checkpoints") / "best.ckpt", Path("checkpoints") / "last.ckpt"
+BEST, LAST, PREVIOUS = (Path("checkpoints") / f"{name}.ckpt" for name in ("best", "last", "previous"))
 CONFIG = "config.yaml"
 MARK = ".training"
 """A file in the folder of a run that is being trained, locked by its process; an interrupted training leaves it."""
@@ -92,7 +92,7 @@ def newest(
     wanted_architecture: str | None = None,
     wanted_task: str | None = None,
     wanted_model: str | None = None,
-    part: str | Path = BEST,
+    part: str | Path | tuple[str | Path, ...] = BEST,
 ) -> Path | None:
     """The run that started last, of those that have a best checkpoint; None where there is none.
 
@@ -100,9 +100,10 @@ def newest(
         wanted_architecture: only runs of this one.
         wanted_task: only runs of this one.
         wanted_model: only runs of this task class, such as LanguageModel.
-        part: the file that they have, if it is not the best checkpoint.
+        part: the file that they have, if it is not the best checkpoint, or files of which they have one.
     """
-    found = [run for run in root().glob("*/*") if (run / part).is_file()]
+    parts = part if isinstance(part, tuple) else (part,)
+    found = [run for run in _all() if any((run / part).is_file() for part in parts)]
     fitting = [
         run
         for run in found

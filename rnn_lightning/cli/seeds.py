@@ -9,7 +9,7 @@ from statistics import mean, stdev
 from lightning.pytorch.utilities import rank_zero_only
 
 from rnn_lightning.callbacks.journal import say
-from rnn_lightning.cli import runs
+from rnn_lightning.cli import runs, signals
 from rnn_lightning.cli.comparison import in_words
 from rnn_lightning.cli.errors import TrainingError, UserError
 from rnn_lightning.cli.files import write_whole
@@ -36,6 +36,7 @@ def fit_seeds(words: Words) -> int:
     failed = False
     try:
         for seed in range(1, count + 1):
+            signals.check()
             say(f"Seed {seed} of {count}")
             try:
                 run = train([*words.left, f"--seed_everything={seed}"], one_of_many=True)

@@ -120,7 +120,7 @@ os.execv(sys.argv[1], sys.argv[1:])
     ("sent", "code", "said"),
     [
         (signal.SIGINT, 130, "Stopped. The same command goes on with what is missing in comparison/.\n"),
-        (signal.SIGTERM, 143, ""),
+        (signal.SIGTERM, 143, "Stopped. The same command goes on with what is missing in comparison/.\n"),
     ],
 )
 def test_an_interrupted_comparison_leaves_no_process_and_goes_on(

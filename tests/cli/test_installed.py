@@ -39,6 +39,7 @@ def test_train_test_and_predict_from_an_empty_folder(program: str, workplace: Pa
         for name in (
             "checkpoints/best.ckpt",
             "checkpoints/last.ckpt",
+            "checkpoints/previous.ckpt",
             "config.yaml",
             "metrics.csv",
             "test/metrics.json",
@@ -101,7 +102,8 @@ def test_two_processes_train_and_score_as_one(installed: Command) -> None:
     two = installed("fit", *odd, *TWO_PROCESSES, "--data.batch_size=32")
     assert two.code == 0, two.err
     run = only_run()
-    assert files(run) == ["checkpoints/best.ckpt", "checkpoints/last.ckpt", "config.yaml", "metrics.csv"]
+    kept = [f"checkpoints/{name}.ckpt" for name in ("best", "last", "previous")]
+    assert files(run) == [*kept, "config.yaml", "metrics.csv"]
     assert [line.split()[0] for line in two.out.splitlines()].count("Training") == 1
     assert sum(line.startswith("epoch ") for line in two.out.splitlines()) == 2
 

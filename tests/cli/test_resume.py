@@ -143,7 +143,8 @@ def test_a_run_that_was_moved_goes_on_where_it_is(command: Command, feature_run:
     moved = Path(shutil.move(feature_run, tmp_path / "lstm-synthetic"))
     result = command("fit", "--resume", moved, "--trainer.max_epochs=3", "--trainer.limit_train_batches=1")
     assert result.out.splitlines()[0] == f"Going on with lstm on synthetic  ·  run {moved} (epoch 3)"
-    assert files(moved) == ["checkpoints/best.ckpt", "checkpoints/last.ckpt", "config.yaml", "metrics.csv"]
+    kept = [f"checkpoints/{name}.ckpt" for name in ("best", "last", "previous")]
+    assert files(moved) == [*kept, "config.yaml", "metrics.csv"]
     assert files(Path("runs")) == []
     (state,) = (value for key, value in _checkpoint(moved)["callbacks"].items() if key.startswith("Checkpoint"))
     assert Path(state["best_model_path"]) == moved / runs.BEST
@@ -196,18 +197,17 @@ def test_a_finished_run_says_so(command: Command, feature_run: Path, options: tu
     assert _content(feature_run) == before
 
 
-def test_a_damaged_last_checkpoint_gives_way_to_the_best(command: Command, whole: Path) -> None:
+def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(command: Command, whole: Path) -> None:
     run = _interrupted(command, *LONG, before_epoch=3)
     last = (run / runs.LAST).read_bytes()
     (run / runs.LAST).write_bytes(last[: len(last) // 2])
     result = command("fit", "--resume")
     assert result.code == 0
-    assert (
-        result.err
-        == f"{run / runs.LAST} is not a checkpoint, or is damaged: going on from the best checkpoint (epoch 2)\n"
-    )
+    damage = f"{run / runs.LAST} is not a checkpoint, or is damaged"
+    assert result.err == f"{damage}: going on from the previous checkpoint (epoch 1)\n"
     assert (run / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
-    (run / runs.LAST).write_bytes(b"")
+    for part in (runs.LAST, runs.PREVIOUS):
+        (run / part).write_bytes(b"")
     torch.save({k: v for k, v in _checkpoint(run, runs.BEST).items() if k != "optimizer_states"}, run / runs.BEST)
     before = _content(run)
     result = command("fit", "--resume", "--trainer.max_epochs=9")
@@ -266,7 +266,7 @@ def test_the_newest_run_that_can_go_on_is_taken(command: Command, feature_run: P
     newest, other = Path("runs/lstm-synthetic/2099-01-01_00-00-00"), Path("runs/gru-synthetic/2098-01-01_00-00-00")
     assert f"The run {newest} is" in command("fit", "--resume").out
     assert f"The run {other} is" in command("fit", "--resume", "--config", "gru.yaml").out
-    (newest / runs.LAST).unlink()
+    shutil.rmtree(newest / "checkpoints")
     assert f"The run {other} is" in command("fit", "--resume").out
     assert f"The run {feature_run} is" in command("fit", "--resume", "-c", "lstm.yaml").out
     assert f"The run {other} is" in command("fit", "--resume", "2098").out

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pexpect
 import pytest
 
-from tests.cli.helpers import only_run
+from tests.cli.helpers import files, only_run
 from tests.conftest import SMALL, Command
 
 TWO_PROCESSES = ("--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp")
@@ -115,9 +115,10 @@ def test_two_processes_in_a_terminal_train_to_the_end_without_colours(terminal: 
     assert "Warning" not in two.raw
 
 
-def test_ctrl_c_ends_in_a_line(terminal: Terminal) -> None:
+def test_ctrl_c_ends_in_two_lines(terminal: Terminal) -> None:
     stopped = terminal("fit", "--data.num_train=500000", until="epoch 1/20 .*it/s")
     assert stopped.code == 130, stopped.raw
     assert "Traceback" not in stopped.raw
-    assert stopped.lines[-1] == "Stopped."
-    assert list(Path("runs").glob("*/*/checkpoints")) == []
+    assert "Stopping after this batch; a second time stops at once." in stopped.raw
+    assert stopped.lines[-1].endswith(f" (epoch 1). To go on: rnn-lightning fit --resume {only_run()}")
+    assert files(only_run()) == [".training", "checkpoints/last.ckpt", "config.yaml"]
