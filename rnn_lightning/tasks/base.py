@@ -18,7 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from rnn_lightning import registry
-from rnn_lightning.batch import Batch, Facts, pad_ragged
+from rnn_lightning.batch import NO_ROW, Batch, Facts, pad_ragged
 from rnn_lightning.intervals import Interval
 from rnn_lightning.layers import TokenEmbedding
 from rnn_lightning.scaling import Scaling
@@ -135,12 +135,35 @@ class SequenceTask(pl.LightningModule, ABC):
         self._train_sum = self._train_sum + loss.detach() * count
         self._train_count = self._train_count + count
 
+    def weighed(self, loss: Tensor, count: Tensor | int, batch: Batch) -> Tensor:
+        """Counts a batch towards train_loss, and returns its loss as it weighs among those of the other processes.
+
+        What processes train with is the mean of their gradients: that of a mean over all their sequences or tokens
+        comes of it where each has as much weight as it has of them.
+
+        Args:
+            loss: mean loss of the batch.
+            count: of how many sequences or tokens it is the mean.
+            batch: the batch; one that is there only so that each process has one counts nothing.
+        """
+        world = self.trainer.world_size
+        if world == 1:
+            self.add_train_loss(loss, count)
+            return loss
+        own = torch.ones((), dtype=torch.long, device=loss.device) * count
+        if batch.rows is not None:
+            own = own * (batch.rows != NO_ROW).any()
+        self.add_train_loss(loss, own)
+        everyone = self.trainer.strategy.reduce(own.clone(), reduce_op="sum")
+        return loss * (world * own / everyone.clamp(min=1))
+
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Logs train_loss at the end of an epoch, or where the training ends within one."""
         trainer = self.trainer
         at_the_end = trainer.is_last_batch or trainer.should_stop or 0 < trainer.max_steps <= trainer.global_step
         if at_the_end and isinstance(self._train_sum, Tensor):
-            self.train_loss.update(self._train_sum / self._train_count, self._train_count)
+            counted = torch.as_tensor(self._train_count)
+            self.train_loss.update(self._train_sum / counted.clamp(min=1), counted)
             self._train_sum, self._train_count = 0.0, 0
             self.log("train_loss", self.train_loss, on_step=False, on_epoch=True)
 
