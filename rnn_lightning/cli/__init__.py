@@ -13,7 +13,7 @@ from rnn_lightning.cli.launch import launch
 from rnn_lightning.cli.verbs import VERBS
 from rnn_lightning.registry import did_you_mean
 
-_TOGETHER = ("fit", "compare", "validate", "test")
+_TOGETHER = ("fit", "validate", "test")
 """Verbs that all processes of a job do together; of the others each would do the same."""
 _HELP, _VERBOSE = {"-h", "--help"}, {"-v", "--verbose"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ from rnn_lightning.cli import loggers
 from rnn_lightning.cli.errors import UserError, shown
 from rnn_lightning.cli.explain import ComplaintError, check_values, explain
 from rnn_lightning.cli.help import page
-from rnn_lightning.cli.launch import launch
+from rnn_lightning.cli.launch import lacks_srun, launch
 from rnn_lightning.cli.places import placed
 from rnn_lightning.cli.process import fitting_precision
 from rnn_lightning.cli.verbs import VERBS
@@ -136,6 +137,8 @@ class Command(LightningCLI):
         Raises:
             UserError: the command line has other numbers of them.
         """
+        if lacks_srun():
+            raise UserError(f"SLURM has {os.environ['SLURM_NTASKS']} tasks here: write srun before rnn-lightning")
         started = launch()
         if started is None:
             return {}

@@ -23,7 +23,7 @@ def run_folder(name: str) -> Iterator[Path]:
     if (given := folder_of_the_first()) is not None:
         yield given
         return
-    run = runs.create(name) if is_first() else runs.root() / name / "elsewhere"
+    run = runs.create(name) if _is_first() else runs.root() / name / "elsewhere"
     mistaken = False
     try:
         with at_work(run):
@@ -33,7 +33,7 @@ def run_folder(name: str) -> Iterator[Path]:
         raise
     finally:
         nothing = not (run / "checkpoints").is_dir() and (mistaken or not (run / "metrics.csv").is_file())
-        if nothing and is_first():
+        if nothing and _is_first():
             shutil.rmtree(run, ignore_errors=True)
             for folder in (run.parent, runs.root()):
                 with suppress(OSError):  # another run stands in it
@@ -45,7 +45,7 @@ def at_work(run: Path) -> Iterator[None]:
     """Keeps other trainings out of a run folder, and tells it to the processes that this one starts."""
     os.environ[_RUN] = str(run)
     try:
-        with runs.in_training(run) if is_first() else nullcontext():
+        with runs.in_training(run) if _is_first() else nullcontext():
             yield
     finally:
         del os.environ[_RUN]
@@ -56,6 +56,6 @@ def folder_of_the_first() -> Path | None:
     return Path(os.environ[_RUN]) if "LOCAL_RANK" in os.environ and _RUN in os.environ else None
 
 
-def is_first() -> bool:
+def _is_first() -> bool:
     """Whether this process is the one of its job that writes."""
     return getattr(rank_zero_only, "rank", 0) == 0

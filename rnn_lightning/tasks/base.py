@@ -13,6 +13,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+import torch.distributed
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
@@ -146,16 +147,16 @@ class SequenceTask(pl.LightningModule, ABC):
             count: of how many sequences or tokens it is the mean.
             batch: the batch; one that is there only so that each process has one counts nothing.
         """
-        world = self.trainer.world_size
-        if world == 1:
+        if not torch.distributed.is_available() or not torch.distributed.is_initialized():
             self.add_train_loss(loss, count)
             return loss
         own = torch.ones((), dtype=torch.long, device=loss.device) * count
         if batch.rows is not None:
             own = own * (batch.rows != NO_ROW).any()
         self.add_train_loss(loss, own)
-        everyone = self.trainer.strategy.reduce(own.clone(), reduce_op="sum")
-        return loss * (world * own / everyone.clamp(min=1))
+        everyone = own.clone()
+        torch.distributed.all_reduce(everyone)
+        return loss * (torch.distributed.get_world_size() * own / everyone.clamp(min=1))
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Logs train_loss at the end of an epoch, or where the training ends within one."""
