@@ -27,7 +27,6 @@ class Launch(NamedTuple):
 
 def launch() -> Launch | None:
     """How this process was started with others; None where it is the only one, or starts others itself."""
-
     if _by_torchrun():
         processes, devices = _number("WORLD_SIZE"), _number("LOCAL_WORLD_SIZE")
         by, rank = "torchrun", os.environ.get("RANK")

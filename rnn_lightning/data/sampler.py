@@ -100,10 +100,22 @@ class ManySampler(LengthBucketSampler):
 class StreamSampler(LengthBucketSampler):
     """For windows of streams, window after window: first the first of every stream, then the second of every stream.
 
-    Each process has `batch_size` streams of its own, and a batch has the next window of each of them.
+    Each process has streams of its own, and a batch has the next window of each of them.
+
+    Args:
+        lengths: length of each window (N,).
+        streams: how many there are over all processes, at least one for each.
     """
 
+    def __init__(self, lengths: np.ndarray[Any, Any], streams: int) -> None:
+        super().__init__(lengths, 1, shuffle=False)
+        self.streams = streams
+        self.own = range(*(streams * rank // self.num_replicas for rank in (self.rank, self.rank + 1)))
+        self.batch_size = len(self.own)
+
+    def __len__(self) -> int:
+        return len(self.lengths) // self.streams * self.batch_size
+
     def _indices(self) -> Iterator[int]:
-        streams = self.batch_size * self.num_replicas
-        for start in range(self.rank * self.batch_size, len(self.lengths), streams):
-            yield from range(start, start + self.batch_size)
+        for start in range(0, len(self.lengths), self.streams):
+            yield from (start + stream for stream in self.own)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rnn_lightning.tasks.base import CHECKPOINT_KEY
-from tests.cli.helpers import epochs, measured, only_run, recorded
+from tests.cli.helpers import measured, only_run, recorded
 from tests.conftest import Command
 
 TWO_PROCESSES = ("--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp")
@@ -46,19 +46,6 @@ def test_a_run_in_streams_is_scored_in_streams(command: Command) -> None:
     assert measured(windows)["test_loss"] != measured(tested)["test_loss"]
     assert command("generate", "--prompt=abe", "--length=9", "--top_k=3", "--top_p=0.9", "--seed=1").code == 0
     assert command("predict", "--text=abe").code == 0
-
-
-def test_two_processes_with_streams_of_their_own_train_as_one_with_all(installed: Command) -> None:
-    two = installed("fit", *STREAMS, *TWO_PROCESSES, "--data.batch_size=4")
-    assert two.code == 0, two.err
-    run = only_run()
-    one = installed("fit", *STREAMS, "--data.batch_size=8")
-    assert one.code == 0, one.err
-    (alone,) = set(Path("runs").glob("*/*")) - {run}
-    for row, wanted in zip(epochs(run), epochs(alone), strict=True):
-        assert row == pytest.approx(wanted, rel=1e-4)
-    for name, weight in _weights(alone).items():
-        torch.testing.assert_close(_weights(run)[name], weight, rtol=0, atol=1e-4)
 
 
 def test_the_streams_of_two_processes_go_on_in_one(installed: Command) -> None:

@@ -32,7 +32,7 @@ TOGETHER = 6
 
 
 class Row(NamedTuple):
-    """A training: its task, made anew for each, its data with so many sequences in a batch, and the Trainer's options."""
+    """A training: its task, its data with so many sequences in a batch, both made anew, and the Trainer's options."""
 
     task: Callable[[], SequenceTask]
     data: Callable[[int], SequenceData]

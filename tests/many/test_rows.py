@@ -18,7 +18,13 @@ SIZES = {"num_train": 37, "num_val": 31, "num_test": 19}
 """None divides by two or three; of the training's, one is left for the last batch."""
 _OTHERWISE = {"batch normalisation"}
 """What depends on the batch of each process."""
-_IN_THREE = ("NextWord", "SeriesFiles by steps", "SyntheticSequences", "fewer sequences than processes")
+_IN_THREE = (
+    "NextWord",
+    "NextWord in streams",
+    "SeriesFiles by steps",
+    "SyntheticSequences",
+    "fewer sequences than processes",
+)
 _CLASSIFIER = partial(SequenceClassifier, hidden_size=4, embedding_size=3)
 _TAGGER = partial(SequenceTagger, hidden_size=4, embedding_size=3)
 _LANGUAGE = partial(LanguageModel, hidden_size=4, embedding_size=3)
