@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from rnn_lightning import SequenceClassifier
 from rnn_lightning.cli import main
@@ -32,15 +29,18 @@ def _lost(result: Result) -> None:
 @fault(
     "one of several processes is killed while the others train",
     "SIGKILL to the second of two processes when its second epoch begins",
-    "`rnn-lightning: another process of this job has ended or cannot be reached`, exit code 1; torchrun, and the command "
-    "where it has started the processes itself, end the others",
+    "`rnn-lightning: another process of this job has ended or cannot be reached`, exit code 1; torchrun, or the "
+    "command where it has started the processes itself, ends the others",
     "the epoch: `fit --resume` goes on from the last checkpoint",
 )
 def test_a_process_is_killed(workplace: Path, tmp_path: Path, seen: Seen) -> None:
     def work(rank: int) -> int:
         if rank == 1:
-            SequenceClassifier.on_train_epoch_start = lambda self: self.current_epoch and os.kill(  # type: ignore[method-assign]
-                os.getpid(), signal.SIGKILL
+            SequenceClassifier.on_train_epoch_start = lambda self: (
+                self.current_epoch
+                and os.kill(  # type: ignore[method-assign]
+                    os.getpid(), signal.SIGKILL
+                )
             )
         return main(["fit", *SMALL, *TWO])
 
@@ -55,7 +55,8 @@ def test_a_process_is_killed(workplace: Path, tmp_path: Path, seen: Seen) -> Non
 @fault(
     "the port is taken where the processes are to meet",
     "another program listens at MASTER_PORT",
-    "`rnn-lightning: the port ... is taken, where the processes are to meet: MASTER_PORT names another one`, exit code 2",
+    "`rnn-lightning: the port ... is taken, where the processes are to meet: MASTER_PORT names another one`, "
+    "exit code 2",
     "nothing; no run folder stays",
 )
 def test_the_port_is_taken(workplace: Path, tmp_path: Path, seen: Seen) -> None:
@@ -95,9 +96,7 @@ def test_the_validation_part_is_empty(workplace: Path, tmp_path: Path, seen: See
     Path("train.csv").write_text("text,label\n" + "good,a\nbad,b\n" * 9)
     Path("val.csv").write_text("text,label\n")
     words = ["--data=TextFiles", "--data.path=train.csv", "--data.val_path=val.csv", *TWO]
-    first, second = forked(
-        lambda rank: main(["fit", *words]), [as_torchrun(rank, 2) for rank in range(2)], tmp_path
-    )
+    first, second = forked(lambda rank: main(["fit", *words]), [as_torchrun(rank, 2) for rank in range(2)], tmp_path)
     assert second.code in (1, 2)
     seen(one_mistake(first))
     assert not Path("runs").exists()
@@ -106,8 +105,8 @@ def test_the_validation_part_is_empty(workplace: Path, tmp_path: Path, seen: See
 @fault(
     "one of several machines does not have the data",
     "two processes as on two machines, each with a working folder of its own, the file in one alone",
-    "on that machine `rnn-lightning: ...there is no ... texts.csv`, exit code 2; on the others `another process of this "
-    "job has ended`",
+    "on that machine `rnn-lightning: texts.csv does not exist`, exit code 2; on the others `another process of this "
+    "job has ended or cannot be reached`",
     "nothing; no run folder stays",
 )
 def test_a_node_lacks_the_data(workplace: Path, tmp_path: Path, seen: Seen) -> None:
@@ -119,7 +118,6 @@ def test_a_node_lacks_the_data(workplace: Path, tmp_path: Path, seen: Seen) -> N
         Path(f"node{rank}").mkdir()
     Path("node0/texts.csv").write_text("text,label\n" + "good,a\nbad,b\n" * 20)
     first, second = forked(work, [as_torchrun(rank, 2, nodes=2) for rank in range(2)], tmp_path)
-    print(first, second)
     seen(one_mistake(second) + first.err)
     _lost(first)
     assert files(Path("node0")) == ["texts.csv"]

@@ -69,14 +69,12 @@ def test_two_nodes_have_one_run_folder_where_the_first_process_stands(
     assert files(Path("node1")) == []
 
 
-def test_another_number_of_devices_is_told(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_number_of_devices_is_told(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in as_torchrun(0, 4, 2).items():
         monkeypatch.setenv(name, value)
     for words, said in (
-        (["--trainer.devices=3"], "trainer.devices is 3, but torchrun has started 2 processes on 2 nodes: leave it out"),
-        (["--trainer.num_nodes=4"], "trainer.num_nodes is 4, but torchrun has started 2 processes on 2 nodes"),
+        (["--trainer.devices=3"], "trainer.devices is 3, but torchrun has started 2 processes on 2 nodes: leave it"),
+        (["--trainer.num_nodes=4"], "trainer.num_nodes is 4, but torchrun has started 2 processes on 2 nodes: leave"),
     ):
         one_mistake(command("fit", *TINY, *words), said)
     assert not Path("runs").exists()
