@@ -38,15 +38,14 @@ def job(workplace: Path, tmp_path: Path) -> Callable[..., list[Result]]:
     return run
 
 
-@pytest.mark.parametrize("started", [as_torchrun, as_srun])
-def test_processes_that_were_started_together_are_one_job(job: Callable[..., list[Result]], started: Started) -> None:
+def test_processes_that_were_started_together_are_one_job(job: Callable[..., list[Result]]) -> None:
     """One training, one run folder; each line once; test and predictions as one process has them."""
-    first, second = job(started, 1, "fit", *TINY)
+    first, second = job(as_torchrun, 1, "fit", *TINY)
     assert (first.code, second.code, second.out) == (0, 0, ""), (first, second)
     assert sum(line.startswith("epoch ") for line in first.out.splitlines()) == 1
     run = only_run()
     assert files(run) == PARTS
-    first, second = job(started, 1, "test", "--json", "--trainer.accelerator=cpu")
+    first, second = job(as_torchrun, 1, "test", "--json", "--trainer.accelerator=cpu")
     assert (first.code, second) == (0, Result(0, "", "")), (first, second)
     together = json.loads(first.out)
     assert main(["test", "--json"]) == 0
@@ -54,7 +53,7 @@ def test_processes_that_were_started_together_are_one_job(job: Callable[..., lis
     for name, value in alone.items():
         if name.startswith("test_"):
             assert together[name] == pytest.approx(value, abs=1e-6)
-    first, second = job(started, 1, "predict", "--trainer.accelerator=cpu", "--trainer.strategy=ddp")
+    first, second = job(as_torchrun, 1, "predict", "--trainer.accelerator=cpu", "--trainer.strategy=ddp")
     assert (first.code, second) == (0, Result(0, "", "")), (first, second)
     assert [line.split()[-1] for line in first.out.splitlines()] == [str(index) for index in range(7)]
 
