@@ -20,6 +20,8 @@ PAD, UNKNOWN = 0, 1
 """The token ids with a meaning of their own, in every vocabulary."""
 NO_LABEL = -100
 """Stands among the classes of a sequence's steps where a step has none; torch's losses leave it out by default."""
+NO_ROW = -1
+"""Stands for a sequence's number where that is not known; in training, where a sequence is not to count."""
 HEAD_SHARE = 0.25
 """With ``head_tail``, the share of `max_length` that is taken from a sequence's beginning."""
 
@@ -31,7 +33,7 @@ class Batch(NamedTuple):
         inputs: token ids (B, T) int64, or features (B, T, D) float.
         lengths: valid steps of each sequence (B,) int64, 0 allowed.
         targets: one a sequence (B,), one a step (B, T), or None when there are none; a step's class may be NO_LABEL.
-        rows: the number of each sequence in its part of the data (B,); None where that is not known.
+        rows: the number of each sequence in its part of the data (B,), or NO_ROW; None where that is not known.
     """
 
     inputs: Tensor

@@ -9,10 +9,13 @@ from importlib import import_module
 
 from rnn_lightning.cli import errors, signals
 from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.launch import launch
 from rnn_lightning.cli.streams import make_safe
 from rnn_lightning.cli.verbs import VERBS
 from rnn_lightning.registry import did_you_mean
 
+_TOGETHER = ("fit", "validate", "test")
+"""Verbs that all processes of a job do together; of the others each would do the same."""
 _HELP, _VERBOSE = {"-h", "--help"}, {"-v", "--verbose"}
 
 
@@ -88,6 +91,9 @@ def _answered(words: list[str]) -> int:
     from rnn_lightning.cli import plugins
     from rnn_lightning.cli.configs import expand
 
+    started = launch()
+    if started is not None and started.rank > 0 and verb not in _TOGETHER:
+        return 0
     files, options = plugins.taken(options)
     asks = _HELP & set(options)
     everything = asks and _VERBOSE & set(options) and VERBS[verb].sections

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -20,9 +21,10 @@ from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
 from rnn_lightning import registry
 from rnn_lightning.cli import loggers
-from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.errors import UserError, shown
 from rnn_lightning.cli.explain import ComplaintError, check_values, explain
 from rnn_lightning.cli.help import page
+from rnn_lightning.cli.launch import lacks_srun, launch
 from rnn_lightning.cli.places import placed
 from rnn_lightning.cli.process import fitting_precision
 from rnn_lightning.cli.verbs import VERBS
@@ -125,9 +127,32 @@ class Command(LightningCLI):
         precision = fitting_precision(self.config_init.trainer.precision, accelerator)
         with self.placed():
             try:
-                return super().instantiate_trainer(**{"precision": precision, **kwargs})
+                return super().instantiate_trainer(**{"precision": precision, **self._processes(), **kwargs})
             except (ValueError, TypeError, MisconfigurationException) as error:
                 raise UserError(f"trainer: {str(error).partition(chr(10))[0]}") from error
+
+    def _processes(self) -> dict[str, Any]:
+        """The Trainer's options for processes that somebody else has started: Lightning does not look how many.
+
+        Raises:
+            UserError: the command line has other numbers of them.
+        """
+        if lacks_srun():
+            raise UserError(f"SLURM has {os.environ['SLURM_NTASKS']} tasks here: write srun before rnn-lightning")
+        started = launch()
+        if started is None:
+            return {}
+        found = {"devices": started.devices, "num_nodes": started.nodes}
+        for name, there in found.items():
+            given = self.config.trainer[name]
+            if str(given) not in ("auto", "-1", str(there)) and (name, given) != ("num_nodes", 1):
+                raise UserError(
+                    f"trainer.{name} is {shown(given)}, but {started.by} has started {started.devices} "
+                    f"process{'es'[: 2 * (started.devices > 1)]} on {started.nodes} "
+                    f"node{'s'[: started.nodes > 1]}: leave it out"
+                )
+        strategy = self.config_init.trainer.strategy
+        return {**found, "strategy": "ddp" if strategy == "auto" else strategy}
 
     def placed(self) -> AbstractContextManager[None]:
         """Says of a mistake in a value of a config where the value stands."""

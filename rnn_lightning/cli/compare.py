@@ -21,6 +21,7 @@ from rnn_lightning.cli import configs, plugins, runs
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.comparison import Result, choose_metrics, printed, read_result, write_result, write_table
 from rnn_lightning.cli.errors import UserError, mistake_in
+from rnn_lightning.cli.launch import launch
 from rnn_lightning.cli.pictures import need_matplotlib
 from rnn_lightning.cli.signals import Stopped
 from rnn_lightning.cli.words import taken
@@ -88,6 +89,8 @@ def compare(options: list[str]) -> int:
     output, metric = Path(words.one("--output") or "comparison"), words.one("--metric")
     seeds, jobs = words.whole_number("--seeds", 3), words.whole_number("--jobs", 1)
     rows, columns = (_entries(flag, words.given.get(flag, [])) for flag in _LISTS)
+    if launch() is not None:
+        raise UserError("compare starts its trainings itself, --jobs at a time: start it without torchrun and srun")
     need_matplotlib("compare draws its table")
     trainings = [
         Training(row, column, common, seed) for seed in range(1, seeds + 1) for column in columns for row in rows

@@ -51,7 +51,7 @@ def report(error: BaseException) -> int:
     A mistake gets a line, as does what the system refuses, a fault in a plugin the line of its code; a fault of the
     program's is raised again with its traceback.
     """
-    mistake = mistake_in(error) or in_plugin(error) or _refusal(error)
+    mistake = mistake_in(error) or _between_processes(error) or in_plugin(error) or _refusal(error)
     if mistake is None:
         raise error
     # In one piece: other processes may say the same at the same time.
@@ -80,6 +80,20 @@ def shown(value: object) -> str:
     """A value as an error text repeats it."""
     text = "null" if value is None else str(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _between_processes(error: BaseException) -> UserError | None:
+    """What keeps the processes of a job from each other; None where they have no part in it."""
+    if "EADDRINUSE" in str(error):
+        port = os.environ.get("MASTER_PORT")
+        return UserError(f"the port {port} is taken, where the processes are to meet: MASTER_PORT names another one")
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "DistError" in kinds or ("RuntimeError" in kinds and "gloo" in str(error)):
+        return TrainingError(
+            "another process of this job has ended or cannot be reached: it says why itself, if it can. "
+            "From the last checkpoint a training goes on with fit --resume"
+        )
+    return None
 
 
 def in_plugin(error: BaseException) -> UserError | None:

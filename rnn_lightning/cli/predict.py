@@ -119,7 +119,8 @@ def _of_test_part(chosen: Chosen, options: list[str]) -> Iterator[dict[str, Any]
             "name the data, for example --data SyntheticSequences"
         )
     # One process, since the order of the predictions is that of the data.
-    trainer = command.instantiate_trainer(devices=1, num_nodes=1, enable_progress_bar=False, enable_model_summary=False)
+    alone: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    trainer = command.instantiate_trainer(**alone, enable_progress_bar=False, enable_model_summary=False)
     batches = trainer.predict(chosen.model, datamodule=command.datamodule)
     everything = (prediction for batch in batches or [] for prediction in batch)
     return ({"index": index, **prediction._asdict()} for index, prediction in enumerate(everything))

@@ -149,6 +149,8 @@ _NOT_FOR_THE_USER: list[tuple[str, type[Warning]]] = [
     (r"\s*By default only one JsonargparseDeprecationWarning per type is shown", DeprecationWarning),
     (r"\s*``instantiate_classes`` was deprecated in v4\.49", DeprecationWarning),
     (r"\s*skip_none parameter was deprecated in v4\.49", DeprecationWarning),
+    # A cluster's login node has srun, and small things are rightly done without it.
+    (r"The `srun` command is available on your system but is not used", UserWarning),
     # A training that goes on in a new run folder keeps its checkpoints there, as it should.
     (r"The dirpath has changed from", UserWarning),
     # A training may go on with other callbacks than it began with, as a dry run does.

@@ -7,9 +7,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
+import torch
 from torch.utils.data import DataLoader
 
-from rnn_lightning.batch import Batch
+from rnn_lightning.batch import NO_ROW, Batch
 from rnn_lightning.data.sampler import LengthBucketSampler
 
 if TYPE_CHECKING:
@@ -32,13 +33,16 @@ class Loader(DataLoader[Batch]):
         # This runs when the first batch is asked for: by then Lightning knows how many came before the checkpoint.
         resumed = self._is_new and self.trainer is not None and self.trainer.train_dataloader is self
         self._is_new = False
+        done, fills_up = 0, False
         if isinstance(self.sampler, LengthBucketSampler):
             assert self.batch_size is not None
             done = self.trainer.fit_loop.batch_idx + 1 if resumed and self.trainer is not None else 0
             if self.trainer is not None and 0 < self.trainer.num_training_batches <= done:
                 return  # what is left of the epoch is its end
             self.sampler.first = done * self.batch_size
-        yield from super().__iter__()
+            fills_up = self.sampler.fills_up
+        for number, batch in enumerate(super().__iter__(), done + 1):
+            yield _standing_in(batch) if fills_up and number == len(self) else batch
 
     def batches(self, most: int) -> list[list[int]]:
         """The sequences of each of an epoch's first batches, by their numbers."""
@@ -52,3 +56,8 @@ class Loader(DataLoader[Batch]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """There is nothing to take back."""
+
+
+def _standing_in(batch: Batch) -> Batch:
+    """The same batch, with the numbers of sequences that do not count."""
+    return batch._replace(rows=torch.full_like(batch.lengths, NO_ROW))

@@ -173,10 +173,18 @@ class NextWord(SequenceData):
         # Predictions, which have no sampler, are made of windows that stand for themselves.
         if sampler is not None and self.streams:
             assert isinstance(sequences, _Windows), "the parts of a text are made of windows"
-            rows = sequences.most_streams // sampler.num_replicas
-            rows = max(min(rows, self.batch_size), 1)
-            sequences = sequences.in_streams(rows * sampler.num_replicas)
-            sampler = StreamSampler(sequences.lengths, rows, shuffle=False)
+            processes = sampler.num_replicas
+            streams = max(min(sequences.most_streams, self.batch_size * processes), 1)
+            if sampler.shuffle:
+                # As many in each process: a checkpoint within an epoch gathers their states.
+                streams = max(streams // processes, 1) * processes
+            elif streams < processes:
+                raise ValueError(
+                    f"a part of the text has {streams} stream{'s'[: streams != 1]} of {self.num_steps} steps, too few "
+                    f"for {processes} processes: give fewer --trainer.devices"
+                )
+            sequences = sequences.in_streams(streams)
+            sampler = StreamSampler(sequences.lengths, streams)
         elif sampler is not None and len(sequences) > MANY:
             sampler = ManySampler(sampler.lengths, sampler.batch_size, sampler.shuffle, sampler.seed)
         return super()._loader(sequences, sampler)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -21,17 +21,20 @@ class LengthBucketSampler(DistributedSampler[int]):
     """Orders indices so that consecutive ones, `batch_size` at a time, have similar lengths.
 
     Lightning leaves a DistributedSampler alone, gives it the epoch and works with it in one process and in many; so one
-    global order, the same for every process, is cut into blocks of `batch_size` for each process.
+    global order, the same for every process, is cut into blocks of `batch_size` for each process. What all processes
+    have in a batch together depends on their product alone: two with 8 train on what one with 16 trains on.
 
     Args:
         lengths: length of each sequence (N,).
         batch_size: sequences in a batch of one process.
-        shuffle: for training: another order each epoch, and as many indices for each process, a few of them twice where
-            the number does not divide. Without it: sorted by length, each index exactly once over all processes.
+        shuffle: for training: another order each epoch, and as many batches for each process. Without it: sorted by
+            length.
         seed: decides the shuffling, together with the epoch.
 
     Attributes:
         first: how many of this process's indices are left out at the beginning.
+        fills_up: in training this process's last batch is a sequence that is not to count, since fewer were left than
+            there are processes. All others come exactly once over all processes.
     """
 
     first = 0
@@ -43,19 +46,19 @@ class LengthBucketSampler(DistributedSampler[int]):
         super().__init__(range(len(lengths)), num_replicas=world, rank=rank, shuffle=shuffle, seed=seed)  # type: ignore[arg-type]  # any sized sequence will do
         self.lengths = lengths
         self.batch_size = batch_size
+        left = len(lengths) % (batch_size * world)
+        self.fills_up = shuffle and 0 < left <= rank
 
     def __iter__(self) -> Iterator[int]:
-        return islice(self._indices(), self.first, None)
+        filling = [0] if self.fills_up else []
+        return islice(chain(self._indices(), filling), self.first, None)
 
     def _indices(self) -> Iterator[int]:
-        """All of this process's indices, in their order."""
+        """This process's indices that count, in their order."""
         return iter(self._own_part(self._global_order()).tolist())
 
     def __len__(self) -> int:
-        return len(range(self.rank, self._global_size(), self.num_replicas))
-
-    def _global_size(self) -> int:
-        return self.total_size if self.shuffle else len(self.lengths)
+        return len(range(self.rank, len(self.lengths), self.num_replicas)) + self.fills_up
 
     def _global_order(self) -> np.ndarray[Any, Any]:
         if not self.shuffle:
@@ -63,7 +66,6 @@ class LengthBucketSampler(DistributedSampler[int]):
         random = np.random.default_rng((self.seed, self.epoch))
         # Shuffled first, so that sequences of equal length meet others each epoch.
         order = random.permutation(len(self.lengths))
-        order = np.resize(order, self.total_size)
         blurred = self.lengths[order] * random.uniform(1 - _NOISE, 1 + _NOISE, len(order))
         order = order[np.argsort(blurred, kind="stable")]
         block = self.batch_size * self.num_replicas
@@ -83,13 +85,13 @@ class ManySampler(LengthBucketSampler):
 
     def _indices(self) -> Iterator[int]:
         random = np.random.default_rng((self.seed, self.epoch))
-        count, size, block = len(self.lengths), self._global_size(), self.batch_size * self.num_replicas
+        count, block = len(self.lengths), self.batch_size * self.num_replicas
         first, stride = int(random.integers(count)), round(0.618 * count)
         while math.gcd(stride, count) > 1:  # else some would come twice and others never
             stride += 1
         part = max(MANY // block, 1) * block
-        for start in range(0, size, part):
-            order = np.arange(start, min(start + part, size))
+        for start in range(0, count, part):
+            order = np.arange(start, min(start + part, count))
             if self.shuffle:
                 order = random.permutation((first + stride * order) % count)
             yield from self._own_part(order).tolist()
@@ -98,10 +100,22 @@ class ManySampler(LengthBucketSampler):
 class StreamSampler(LengthBucketSampler):
     """For windows of streams, window after window: first the first of every stream, then the second of every stream.
 
-    Each process has `batch_size` streams of its own, and a batch has the next window of each of them.
+    Each process has streams of its own, and a batch has the next window of each of them.
+
+    Args:
+        lengths: length of each window (N,).
+        streams: how many there are over all processes, at least one for each.
     """
 
+    def __init__(self, lengths: np.ndarray[Any, Any], streams: int) -> None:
+        super().__init__(lengths, 1, shuffle=False)
+        self.streams = streams
+        self.own = range(*(streams * rank // self.num_replicas for rank in (self.rank, self.rank + 1)))
+        self.batch_size = len(self.own)
+
+    def __len__(self) -> int:
+        return len(self.lengths) // self.streams * self.batch_size
+
     def _indices(self) -> Iterator[int]:
-        streams = self.batch_size * self.num_replicas
-        for start in range(self.rank * self.batch_size, len(self.lengths), streams):
-            yield from range(start, start + self.batch_size)
+        for start in range(0, len(self.lengths), self.streams):
+            yield from (start + stream for stream in self.own)

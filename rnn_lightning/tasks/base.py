@@ -14,12 +14,13 @@ from typing import Any, cast
 import lightning.pytorch as pl
 import numpy as np
 import torch
+import torch.distributed
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from rnn_lightning import registry, resuming
-from rnn_lightning.batch import Batch, Facts, pad_ragged
+from rnn_lightning.batch import NO_ROW, Batch, Facts, pad_ragged
 from rnn_lightning.intervals import Interval
 from rnn_lightning.layers import TokenEmbedding
 from rnn_lightning.scaling import Scaling
@@ -143,6 +144,28 @@ class SequenceTask(pl.LightningModule, ABC):
         if batch_idx == 0:
             self._epoch_loss.begin()
         resuming.seed_batch(self.device, self._seed, self.current_epoch, batch_idx, self.global_rank)
+
+    def weighed(self, loss: Tensor, count: Tensor | int, batch: Batch) -> Tensor:
+        """Counts a batch towards train_loss, and returns its loss as it weighs among those of the other processes.
+
+        What processes train with is the mean of their gradients: that of a mean over all their sequences or tokens
+        comes of it where each has as much weight as it has of them.
+
+        Args:
+            loss: mean loss of the batch.
+            count: of how many sequences or tokens it is the mean.
+            batch: the batch; one that is there only so that each process has one counts nothing.
+        """
+        if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+            self.add_train_loss(loss, count)
+            return loss
+        own = torch.ones((), dtype=torch.long, device=loss.device) * count
+        if batch.rows is not None:
+            own = own * (batch.rows != NO_ROW).any()
+        self.add_train_loss(loss, own)
+        everyone = own.clone()
+        torch.distributed.all_reduce(everyone)
+        return loss * (torch.distributed.get_world_size() * own / everyone.clamp(min=1))
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Logs train_loss at the end of an epoch, or where the training ends within one."""

@@ -203,8 +203,7 @@ class LanguageModel(SequenceTask):
         nats, counts = self._of_part("train", batch, batch_idx)
         count = counts.sum()
         loss = nats.sum() / count.clamp(min=1)
-        self.add_train_loss(loss, count)
-        return loss
+        return self.weighed(loss, count, batch)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to val_loss, val_perplexity, and val_unknown, the share of unknown tokens."""

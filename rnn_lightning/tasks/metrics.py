@@ -13,8 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, Mul
 from torchmetrics.utilities.data import dim_zero_cat
 
 from rnn_lightning import intervals
-
-_UNKNOWN_ROW = -1
+from rnn_lightning.batch import NO_ROW
 
 
 class AUROC(MulticlassAUROC):
@@ -81,7 +80,7 @@ class Outcomes(Metric):
     def update(self, rows: Tensor | None = None, **values: Tensor) -> None:
         """Adds a batch: its rows in the split (B,), if they are known, and for each name a tensor (B, ...)."""
         count = len(next(iter(values.values())))
-        known = torch.full((count,), _UNKNOWN_ROW, device=self.device) if rows is None else rows
+        known = torch.full((count,), NO_ROW, device=self.device) if rows is None else rows
         for name in self.names:
             getattr(self, name).append({"rows": known, **values}[name])
 

@@ -214,8 +214,7 @@ class SequenceClassifier(SequenceTask):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a training batch; its mean over the epoch is logged as train_loss."""
         loss = self.losses(self(batch.inputs, batch.lengths), _targets(batch)).mean()
-        self.add_train_loss(loss, len(batch.lengths))
-        return loss
+        return self.weighed(loss, len(batch.lengths), batch)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to val_loss and to the epoch's metrics."""

@@ -178,8 +178,7 @@ class SequenceTagger(SequenceTask):
         nats, _, counts = self._outcomes(batch)
         count = counts.sum()
         loss = nats.sum() / count.clamp(min=1)
-        self.add_train_loss(loss, count)
-        return loss
+        return self.weighed(loss, count, batch)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to val_loss and val_accuracy, both over labelled steps."""

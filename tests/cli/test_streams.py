@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from rnn_lightning.cli import main
 from rnn_lightning.tasks.base import CHECKPOINT_KEY
-from tests.cli.helpers import epochs, measured, only_run, recorded
+from tests.cli.helpers import measured, only_run, recorded
 from tests.conftest import Command
+from tests.many import as_torchrun, forked
 
-TWO_PROCESSES = ("--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp")
 STREAMS = (
     *("--config=gru.yaml", "--config=next_word.yaml", "--data.path=book.txt", "--data.unit=character"),
     *("--data.streams=true", "--data.num_steps=5", "--model.hidden_size=8", "--model.embedding_size=4"),
@@ -48,28 +49,16 @@ def test_a_run_in_streams_is_scored_in_streams(command: Command) -> None:
     assert command("predict", "--text=abe").code == 0
 
 
-def test_two_processes_with_streams_of_their_own_train_as_one_with_all(installed: Command) -> None:
-    two = installed("fit", *STREAMS, *TWO_PROCESSES, "--data.batch_size=4")
-    assert two.code == 0, two.err
-    run = only_run()
-    one = installed("fit", *STREAMS, "--data.batch_size=8")
-    assert one.code == 0, one.err
-    (alone,) = set(Path("runs").glob("*/*")) - {run}
-    for row, wanted in zip(epochs(run), epochs(alone), strict=True):
-        assert row == pytest.approx(wanted, rel=1e-4)
-    for name, weight in _weights(alone).items():
-        torch.testing.assert_close(_weights(run)[name], weight, rtol=0, atol=1e-4)
-
-
-def test_the_streams_of_two_processes_go_on_in_one(installed: Command) -> None:
+def test_the_streams_of_two_processes_go_on_in_one(command: Command, tmp_path: Path) -> None:
     """400 steps in 8 streams are 10 windows of 5; the best checkpoint is that of the validation after 7 of them."""
     within = ("--trainer.max_epochs=1", "--trainer.val_check_interval=7", "--data.batch_size=4")
-    two = installed("fit", *STREAMS, *TWO_PROCESSES, *within)
-    assert two.code == 0, two.err
+    environments = [as_torchrun(rank, 2) for rank in range(2)]
+    two = forked(lambda rank: main(["fit", *STREAMS, "--trainer.accelerator=cpu", *within]), environments, tmp_path)
+    assert [result.code for result in two] == [0, 0], two
     best = only_run() / "checkpoints" / "best.ckpt"
     carried = torch.load(best, weights_only=True)[CHECKPOINT_KEY]["carried"]
     assert (carried["num_batches"], [[t.shape for t in layer] for layer in carried["layers"]]) == (10, [[(8, 8)]])
-    resumed = installed("fit", *STREAMS, "--trainer.max_epochs=1", "--data.batch_size=8", "--ckpt_path", best)
+    resumed = command("fit", *STREAMS, "--trainer.max_epochs=1", "--data.batch_size=8", "--ckpt_path", best)
     assert resumed.code == 0, resumed.err
     (rest,) = set(Path("runs").glob("*/*")) - {_run_of(best)}
     for name, weight in _weights(_run_of(best)).items():

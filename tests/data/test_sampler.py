@@ -61,16 +61,29 @@ def test_evaluation_sees_each_index_exactly_once(
 
 
 @given(_SIZES, st.integers(1, 9), _WORLDS, st.integers(0, 5), _KINDS, _SIZES)
-def test_training_sees_each_index_equally_often_in_every_process(
+def test_training_gives_every_process_as_many_batches_and_each_index_once(
     size: int, batch_size: int, world: int, epoch: int, kind: type[LengthBucketSampler], many: int
 ) -> None:
     samplers = _samplers(_lengths(size), batch_size, True, world, epoch=epoch, kind=kind)
     parts = _orders(samplers, many)
-    assert {len(part) for part in parts} == {-(-size // world)} == {len(sampler) for sampler in samplers}
-    counts = np.bincount([index for part in parts for index in part], minlength=size)
-    assert counts.min() >= 1
-    assert counts.max() <= counts.min() + 1
-    assert counts.sum() - size < world
+    assert [len(part) for part in parts] == [len(sampler) for sampler in samplers]
+    assert len({-(-len(part) // batch_size) for part in parts}) == 1
+    counted = [part[:-1] if sampler.fills_up else part for part, sampler in zip(parts, samplers, strict=True)]
+    assert sorted(index for part in counted for index in part) == list(range(size))
+    for part, sampler in zip(parts, samplers, strict=True):
+        assert not sampler.fills_up or batch_size == 1 or len(part) % batch_size == 1  # in a batch of its own
+
+
+@given(_SIZES, st.integers(1, 5), _WORLDS, st.integers(0, 5), _KINDS, _SIZES)
+def test_the_batches_of_all_processes_together_are_those_of_one(
+    size: int, batch_size: int, world: int, epoch: int, kind: type[LengthBucketSampler], many: int
+) -> None:
+    samplers = _samplers(_lengths(size), batch_size, True, world, epoch=epoch, kind=kind)
+    parts = [part[: len(part) - s.fills_up] for part, s in zip(_orders(samplers, many), samplers, strict=True)]
+    (alone,) = _orders(_samplers(_lengths(size), batch_size * world, True, 1, epoch=epoch, kind=kind), many)
+    for number, start in enumerate(range(0, size, batch_size * world)):
+        together = [index for part in parts for index in part[number * batch_size : (number + 1) * batch_size]]
+        assert sorted(together) == sorted(alone[start : start + batch_size * world])
 
 
 @given(_SIZES, _WORLDS, st.integers(0, 3), st.integers(0, 3))

@@ -21,12 +21,14 @@ from rnn_lightning.data.sampler import LengthBucketSampler
 PARTS = ("train", "val", "test")
 
 
-def _batches(data: NextWord, ids: np.ndarray, part: tuple[int, int], processes: int) -> list[list[Batch]]:
+def _batches(
+    data: NextWord, ids: np.ndarray, part: tuple[int, int], processes: int, in_training: bool = True
+) -> list[list[Batch]]:
     """What each process is given of a part, as the data's own loaders give it."""
     windows = _Windows(ids, part, np.arange(len(ids) + 2), data.num_steps)
     given = []
     for rank in range(processes):
-        sampler = LengthBucketSampler(windows.lengths, data.batch_size, shuffle=False)
+        sampler = LengthBucketSampler(windows.lengths, data.batch_size, in_training)
         sampler.num_replicas, sampler.rank = processes, rank
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("torch.distributed.is_initialized", lambda: True)
@@ -54,13 +56,19 @@ def _targets(batch: Batch) -> Tensor:
     return batch.targets
 
 
-@given(st.integers(2, 300), st.integers(0, 9), st.integers(1, 12), st.integers(1, 9), st.integers(1, 3))
+@given(st.integers(2, 300), st.integers(0, 9), st.integers(1, 12), st.integers(1, 9), st.integers(1, 3), st.booleans())
 def test_each_token_but_the_first_is_a_target_once_and_follows_the_one_before(
-    count: int, before: int, num_steps: int, batch_size: int, processes: int
+    count: int, before: int, num_steps: int, batch_size: int, processes: int, in_training: bool
 ) -> None:
+    """In training each process has as many streams; else there are as many streams as one process would have."""
     ids = np.arange(2, before + count + 5)
     data = NextWord(streams=True, num_steps=num_steps, batch_size=batch_size)
-    given_batches = _batches(data, ids, (before, before + count), processes)
+    wanted = max(min((count - 1) // num_steps, batch_size * processes), 1)
+    if wanted < processes and not in_training:
+        with pytest.raises(ValueError, match=f"too few for {processes} processes: give fewer --trainer.devices"):
+            _batches(data, ids, (before, before + count), processes, in_training)
+        return
+    given_batches = _batches(data, ids, (before, before + count), processes, in_training)
     assert len({len(batches) for batches in given_batches}) == 1
     rows = []
     for batches in given_batches:
@@ -68,6 +76,7 @@ def test_each_token_but_the_first_is_a_target_once_and_follows_the_one_before(
         assert len(batches[0].inputs) <= batch_size
         assert all((batch.lengths == num_steps).all() for batch in batches[:-1])
         rows += _streams(batches)
+    assert len(rows) == (max(wanted // processes, 1) * processes if in_training else wanted)
     sizes = [len(inputs) for inputs, _ in rows]
     assert max(sizes) - min(sizes) <= 1
     # In the order of the processes and their rows, the streams are the text.
