@@ -107,7 +107,13 @@ class Command(LightningCLI):
         if loggers.wanted(config):
             config.trainer.logger = False
         with self.placed():
-            self.config_init = self.parser.instantiate(config)
+            try:
+                self.config_init = self.parser.instantiate(config)
+            except (ValueError, RuntimeError, OverflowError) as error:
+                cause = error.__cause__ or error
+                if not isinstance(cause, OverflowError) and "overflow" not in str(cause).lower():
+                    raise
+                raise UserError(f"a number among the options is too large: {str(cause).partition(chr(10))[0]}") from error
         self.datamodule = self.config_init.get("data")
         self.model = self.config_init.get("model")
         self._add_configure_optimizers_method_to_model(None)

@@ -13,7 +13,7 @@ import torch
 
 from rnn_lightning import registry
 from rnn_lightning.tasks.base import CHECKPOINT_KEY, SequenceTask
-from rnn_lightning.tasks.trust import check_sizes, damaged_part, is_plain
+from rnn_lightning.tasks.trust import check_learnt, check_sizes, damaged_part, is_plain
 
 BEST = Path("checkpoints") / "best.ckpt"
 _PARTS = ("epoch", "hyper_parameters", "state_dict")
@@ -80,6 +80,8 @@ def model_from(checkpoint: dict[str, Any]) -> SequenceTask:
         _check_size(task, checkpoint)
         model: SequenceTask = task(**checkpoint["hyper_parameters"])
         model.load_state_dict(checkpoint["state_dict"])
+        words = 0 if model.encoder is None else model.encoder.vocab_size
+        check_learnt(checkpoint["hyper_parameters"], words, model.labels)
     except Exception as error:
         if origin["plugins"] and not isinstance(error, ValueError | TypeError | RuntimeError):
             raise  # to be told with the line of the user's code

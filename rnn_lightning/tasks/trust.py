@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickletools
 import struct
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,24 @@ def check_sizes(made: torch.nn.Module, weights: dict[str, Any]) -> None:
     there = _bytes(value for name, value in weights.items() if name in own and isinstance(value, Tensor))
     if wanted > there:
         raise ValueError(f"its hyper-parameters ask for weights of {wanted:,} bytes, and it has {there:,} bytes of them")
+
+
+def check_learnt(hyper_parameters: dict[str, Any], words: int, labels: Sequence[Any]) -> None:
+    """Holds what a model learnt from its data to its first and last layer.
+
+    Args:
+        hyper_parameters: those of the checkpoint.
+        words: token ids that its text encoder gives; 0 where it has none.
+        labels: names of its classes.
+
+    Raises:
+        ValueError: the layers are made for fewer words, or for more classes.
+    """
+    vocabulary, classes = hyper_parameters.get("vocab_size"), hyper_parameters.get("num_classes")
+    if isinstance(vocabulary, int) and words > vocabulary:
+        raise ValueError(f"its text encoder gives {words:,} token ids, and its embedding has {vocabulary:,}")
+    if not all(isinstance(label, str) for label in labels) or (isinstance(classes, int) and len(labels) < classes):
+        raise ValueError(f"it has names for {len(labels):,} classes, and its last layer has {classes}")
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
