@@ -113,7 +113,9 @@ class Command(LightningCLI):
                 cause = error.__cause__ or error
                 if not isinstance(cause, OverflowError) and "overflow" not in str(cause).lower():
                     raise
-                raise UserError(f"a number among the options is too large: {str(cause).partition(chr(10))[0]}") from error
+                raise UserError(
+                    f"a number among the options is too large: {str(cause).partition(chr(10))[0]}"
+                ) from error
         self.datamodule = self.config_init.get("data")
         self.model = self.config_init.get("model")
         self._add_configure_optimizers_method_to_model(None)

@@ -22,7 +22,9 @@ _ALLOWED = (
     *(f"lightning.pytorch.{package}" for package in _LIGHTNING),
 )
 """Modules and classes; the plugins of `lightning.pytorch` are in part those of its fabric."""
-IN_WORDS = f"rnn-lightning, torch.optim, Lightning's {', '.join(_LIGHTNING[:-1])} and {_LIGHTNING[-1]}, and your plugins"
+IN_WORDS = (
+    f"rnn-lightning, torch.optim, Lightning's {', '.join(_LIGHTNING[:-1])} and {_LIGHTNING[-1]}, and your plugins"
+)
 _DENIED = re.compile(r"Importing '([\w.]+)' is not allowed")
 
 _lifted: list[bool] = []

@@ -51,7 +51,9 @@ class Verb(NamedTuple):
 
 PLUGINS = Option("--plugins", "FILE", "Python file of yours with a layer, a task or a data set; can be given again")
 """Read before the verb is begun."""
-ALLOW_IMPORTS = Option("--allow-imports", "", "import any class that a config names, and so run its code: if you trust it")
+ALLOW_IMPORTS = Option(
+    "--allow-imports", "", "import any class that a config names, and so run its code: if you trust it"
+)
 """The same."""
 
 _CHOOSING = (

@@ -124,7 +124,9 @@ def read(path: Path) -> Reviews:
         for name, content in _members_of_folder(path) if path.is_dir() else _members_of_archive(path):
             size += len(content)
             if size > _MOST_TEXT:
-                raise _NotTheOriginalError(f"{path} is not the original: its reviews have more than {_MOST_TEXT:,} bytes")
+                raise _NotTheOriginalError(
+                    f"{path} is not the original: its reviews have more than {_MOST_TEXT:,} bytes"
+                )
             if match := _REVIEW.search(name):
                 split, label, number = match.groups()
                 reviews[SPLITS.index(split), int(number), CLASSES.index(label)] = _decoded(content, name, path)
@@ -195,12 +197,14 @@ def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
             raise tarfile.ReadError("a header that makes no sense") from error
         if member is None:
             return
-        if member.size < 0:
-            raise tarfile.ReadError("a file of less than nothing")
+        if member.size < 0 or member.issparse():
+            raise tarfile.ReadError("a file with holes, or of less than nothing")
         if member.size > _MOST_BYTES:
             raise _NotTheOriginalError(f"{path} is not the original: it says that a file has {member.size:,} bytes")
         if count > _MOST_MEMBERS:
-            raise _NotTheOriginalError(f"{path} is not the original: it has more than {_MOST_MEMBERS:,} files and folders")
+            raise _NotTheOriginalError(
+                f"{path} is not the original: it has more than {_MOST_MEMBERS:,} files and folders"
+            )
         yield member
         archive.members = []
 
@@ -208,7 +212,9 @@ def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
 def _check_size(path: Path, name: str, size: int) -> None:
     most = _LONGEST_REVIEW if _REVIEW.search(name) else _LONGEST_LIST
     if size > most:
-        raise _NotTheOriginalError(f"{path} is not the original: {name} has {size:,} bytes, and at most {most:,} are read")
+        raise _NotTheOriginalError(
+            f"{path} is not the original: {name} has {size:,} bytes, and at most {most:,} are read"
+        )
 
 
 class _Member(tarfile.TarInfo):
@@ -220,8 +226,6 @@ class _Member(tarfile.TarInfo):
         member = super().frombuf(buf, encoding, errors)
         if member.size < 0 or (member.type not in tarfile.REGULAR_TYPES and member.size > _LONGEST_HEADER):
             raise tarfile.ReadError(f"a header of {member.size:,} bytes")
-        if member.issparse():
-            raise tarfile.ReadError("a file with holes")
         return member
 
 
@@ -249,7 +253,9 @@ class _Watched:
             self.data_end = self.size + content
         self.size += len(block)
         if self.size > _MOST_BYTES:
-            raise _NotTheOriginalError(f"{self.path} is not the original: unpacked, it has more than {_MOST_BYTES:,} bytes")
+            raise _NotTheOriginalError(
+                f"{self.path} is not the original: unpacked, it has more than {_MOST_BYTES:,} bytes"
+            )
         return block
 
     def drain(self) -> None:

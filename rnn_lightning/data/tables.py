@@ -8,7 +8,7 @@ import json
 import math
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -184,13 +184,15 @@ def _opened(path: Path, mode: str, **options: Any) -> IO[Any]:
 
 def _undecodable(path: Path) -> int:
     """The first line that is not UTF-8."""
-    with _opened(path, "rb") as file:
-        for number, line in enumerate(file, 1):
+    number = 1
+    # What comes after it may be damaged in another way.
+    with suppress(OSError, EOFError, zlib.error), _opened(path, "rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), 1):
             try:
                 line.decode()
             except UnicodeDecodeError:
                 return number
-    return 1
+    return number
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -28,7 +28,13 @@ _LARGEST_PICKLE = 1 << 28
 _MOST_VALUES = 100_000
 """Values that the hyper-parameters may have once they are written out: a few bytes can stand for billions."""
 _HARMLESS = {
-    *("collections OrderedDict", "collections Counter", "torch Size", "torch device", "torch._utils _rebuild_tensor_v2"),
+    *(
+        "collections OrderedDict",
+        "collections Counter",
+        "torch Size",
+        "torch device",
+        "torch._utils _rebuild_tensor_v2",
+    ),
     *("torch._utils _rebuild_parameter", "_codecs encode", "__builtin__ set", "builtins set"),
     *("__builtin__ complex", "builtins complex"),
 }
@@ -117,7 +123,9 @@ def check_sizes(made: torch.nn.Module, weights: dict[str, Any]) -> None:
     wanted = _bytes([*made.parameters(), *made.buffers()])
     there = _bytes(value for name, value in weights.items() if name in own and isinstance(value, Tensor))
     if wanted > there:
-        raise ValueError(f"its hyper-parameters ask for weights of {wanted:,} bytes, and it has {there:,} bytes of them")
+        raise ValueError(
+            f"its hyper-parameters ask for weights of {wanted:,} bytes, and it has {there:,} bytes of them"
+        )
 
 
 def check_learnt(hyper_parameters: dict[str, Any], words: int, labels: Sequence[Any]) -> None:

@@ -97,7 +97,9 @@ def test_a_review_of_a_gigabyte_is_refused_before_it_is_unpacked(tmp_path: Path,
     content[148:156] = b"%06o\0 " % sum(content)
     with opener(path, "wb") as file:
         file.write(content)
-    _refused(lambda: reviews.read(path), r"is not the original: .*7_9.txt has 1,073,741,824 bytes, and at most 1,048,576")
+    _refused(
+        lambda: reviews.read(path), r"is not the original: .*7_9.txt has 1,073,741,824 bytes, and at most 1,048,576"
+    )
 
 
 def test_an_archive_that_grows_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,10 +147,12 @@ def test_headers_of_headers_of_headers_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_with_holes_is_refused(tmp_path: Path) -> None:
-    member = _member(REVIEW, tarfile.GNUTYPE_SPARSE)
-    path = tmp_path / "reviews.tar"
-    path.write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(10240))
-    _refused(lambda: reviews.read(path), "is damaged or cut off|is not a tar archive")
+    old = _member(REVIEW, tarfile.GNUTYPE_SPARSE)
+    new = _member(REVIEW, tarfile.REGTYPE)
+    new.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.map": "0,1", "GNU.sparse.size": "99"}
+    for member in (old, new):
+        path = _archive(tmp_path / "reviews.tar", member)
+        _refused(lambda: reviews.read(path), "a file with holes")
 
 
 def test_an_archive_in_an_archive_is_not_opened(tmp_path: Path) -> None:
@@ -169,11 +173,13 @@ def test_what_else_stands_in_a_folder_is_not_opened(tmp_path: Path) -> None:
     folder = tmp_path / "aclImdb"
     os.mkfifo(folder / "train" / "pos" / "70_9.txt")
     (folder / "train" / "pos" / "71_9.txt").symlink_to("/dev/zero")
-    (folder / "train" / "pos" / "72_9.txt").symlink_to("72_9.txt")
     assert len(reviews.read(folder).texts) == 20
     with (folder / "train" / "pos" / "73_9.txt").open("wb") as file:
         file.truncate(1 << 40)
     _refused(lambda: reviews.read(folder), r"73_9.txt has 1,099,511,627,776 bytes, and at most 1,048,576 are read")
+    (folder / "train" / "pos" / "73_9.txt").unlink()
+    (folder / "train" / "pos" / "73_9.txt").symlink_to("73_9.txt")
+    _refused(lambda: reviews.read(folder), "cannot be read: Too many levels of symbolic links")
 
 
 READERS: dict[str, Callable[[Path], Any]] = {
@@ -193,7 +199,8 @@ def test_a_pipe_is_not_waited_for(reader: str, tmp_path: Path) -> None:
         _refused(lambda name=name: READERS[reader](tmp_path / name), "is a pipe or a device")  # type: ignore[misc]
 
 
-def test_a_row_without_end_is_refused(tmp_path: Path) -> None:
+def test_a_row_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_LONGEST", 1 << 20)
     for name, begin, part in (
         ("line.csv", b"text,label\n", b"a"),
         ("quoted.csv", b'text,label\n"', b"a\n"),
@@ -201,19 +208,18 @@ def test_a_row_without_end_is_refused(tmp_path: Path) -> None:
         ("line.jsonl", b'{"text": "', b"a"),
         ("nested.jsonl", b"", b"["),
     ):
-        path = _gz(tmp_path / f"{name}.gz", begin + part * ((1 << 24) // len(part) + 1))
-        _refused(lambda path=path: list(tables.rows(path, ["text"])), "more than 16,777,216 characters")  # type: ignore[misc]
+        path = _gz(tmp_path / f"{name}.gz", begin + part * ((1 << 20) // len(part) + 1))
+        _refused(lambda path=path: list(tables.rows(path, ["text"])), "more than 1,048,576 characters")  # type: ignore[misc]
 
 
 def test_what_grows_too_much_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "_SMALL", 1 << 20)
-    path = _gz(tmp_path / "own.csv.gz", b"text,label\n" + b"a,b\n" * (1 << 19))
+    monkeypatch.setattr(tables, "_SMALL", 1 << 16)
+    path = _gz(tmp_path / "own.csv.gz", b"text,label\n" + b"a,b\n" * (1 << 16))
     _refused(lambda: list(tables.rows(path, ["text"])), "becomes more than 200 times as long when it is unpacked")
-    for name in ("own.csv", "whole.csv.gz"):
-        content = b"text,label\n" + b"".join(b"%d,b\n" % number for number in range(1 << 18))
-        whole = _gz(tmp_path / name, content) if name.endswith("gz") else tmp_path / name
-        whole.write_bytes(content) if name == "own.csv" else None
-        assert sum(1 for _ in tables.rows(whole, ["text"])) == 1 << 18
+    content = b"text,label\n" + b"".join(b"%d,b\n" % number for number in range(1 << 15))
+    (tmp_path / "own.csv").write_bytes(content)
+    for whole in (tmp_path / "own.csv", _gz(tmp_path / "whole.csv.gz", content)):
+        assert sum(1 for _ in tables.rows(whole, ["text"])) == 1 << 15
 
 
 def test_deep_json_and_zero_bytes_are_told(tmp_path: Path) -> None:

@@ -30,7 +30,16 @@ SECONDS, MEMORY, TOGETHER = 10, 2 << 30, 250
 """For each input; beyond what there is before; inputs for one process."""
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _SAYS_PATH = "import sys, json; print(json.dumps(sys.path))"
-_FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "subprocess.Popen", "pty.spawn")
+_FORBIDDEN = (
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.fork",
+    "os.forkpty",
+    "subprocess.Popen",
+    "pty.spawn",
+)
 _CHANGES = {"os.remove": 1, "os.rename": 2, "os.rmdir": 1, "os.mkdir": 1, "os.symlink": 2, "os.link": 2, "os.chmod": 1}
 
 
@@ -182,7 +191,11 @@ def _guard(scratch: Path, out: Any) -> Callable[[str, tuple[Any, ...]], None]:
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         # Where typeshed lies, jsonargparse learns from a Python that says its sys.path.
         asks_for_path = event == "subprocess.Popen" and arguments[1][1:] == ["-c", _SAYS_PATH]
-        bad = (event.startswith(_FORBIDDEN) and not asks_for_path) or event in ("socket.connect", "socket.bind", "socket.getaddrinfo")
+        bad = (event.startswith(_FORBIDDEN) and not asks_for_path) or event in (
+            "socket.connect",
+            "socket.bind",
+            "socket.getaddrinfo",
+        )
         if event == "open" and arguments[0] is not None and isinstance(arguments[2], int) and arguments[2] & _WRITES:
             bad = not is_inside(arguments[0])
         elif event in _CHANGES:

@@ -44,15 +44,18 @@ def kinds(folder: Path, run: Path) -> dict[str, Kind]:
     shipped = {Path(name).name: (configs.folder() / name).read_bytes() for name in configs.shipped()}
     trees = (bytewise, mutations.yaml_tree, mutations.yaml_tree)
     found = {
-        "checkpoint": Kind(
-            whole, _checkpoint, (bytewise, mutations.zip_parts, mutations.checkpoint_tree), 25, weights
-        ),
+        "checkpoint": Kind(whole, _checkpoint, (bytewise, mutations.zip_parts, mutations.checkpoint_tree), 25, weights),
         "config": Kind({**config, **shipped}, _config, trees, 50),
         "config of a run": Kind(config, _config_of_a_run, trees, 25),
         "training by a config": Kind({**config, **shipped}, _training, trees, 3),
-        "metrics.csv": Kind({"metrics.csv": (run / "metrics.csv").read_bytes()}, _metrics, (bytewise, mutations.cells), 80),
+        "metrics.csv": Kind(
+            {"metrics.csv": (run / "metrics.csv").read_bytes()}, _metrics, (bytewise, mutations.cells), 80
+        ),
         "predictions.jsonl": Kind(
-            {"predictions.jsonl": (run / predictions.FILE).read_bytes()}, _predictions, (bytewise, mutations.json_lines), 80
+            {"predictions.jsonl": (run / predictions.FILE).read_bytes()},
+            _predictions,
+            (bytewise, mutations.json_lines),
+            80,
         ),
         "test/metrics.json": Kind(
             {"metrics.json": (run / "test" / "metrics.json").read_bytes()}, _scores, (bytewise, mutations.json_tree), 80
@@ -78,7 +81,10 @@ def kinds(folder: Path, run: Path) -> dict[str, Kind]:
             name = f"{what}.{ending}"
             found[name] = Kind({name: write(rows)}, read, (bytewise, mutation), 35)
     found["texts.csv.gz"] = Kind(
-        {"texts.csv.gz": _gz(_csv(",")(texts))}, _texts, (bytewise, packed("gz", bytewise), packed("gz", mutations.cells)), 30
+        {"texts.csv.gz": _gz(_csv(",")(texts))},
+        _texts,
+        (bytewise, packed("gz", bytewise), packed("gz", mutations.cells)),
+        30,
     )
     return found
 

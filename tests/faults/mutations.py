@@ -25,10 +25,33 @@ NUMBERS = (0, 1, -1, 2, 127, 128, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**3
 ARMED = "armed_module.Thing"
 """A class of a module that leaves a mark when it is imported."""
 WORDS = (
-    *(b"\0", b"\xff", b"\xef\xbb\xbf", b"\n", b"\r", b'"', b"'", b",", b"{", b"[", b"}", b"]", b":", b"- ", b"&a", b"*a"),
+    *(
+        b"\0",
+        b"\xff",
+        b"\xef\xbb\xbf",
+        b"\n",
+        b"\r",
+        b'"',
+        b"'",
+        b",",
+        b"{",
+        b"[",
+        b"}",
+        b"]",
+        b":",
+        b"- ",
+        b"&a",
+        b"*a",
+    ),
     *(b"NaN", b"Infinity", b"-1e999", b"1e308", b"null", b"true", b"../../../../escaped", b"/etc/passwd", b"${HOME}"),
     *(b"os.system", ARMED.encode(), b"!!python/object/apply:os.system [touch was_run]", b"cos\nsystem\n(S'true'\ntR."),
-    *("\N{COMBINING ACUTE ACCENT}".encode(), "\N{RIGHT-TO-LEFT OVERRIDE}".encode(), b"\\ud800", b"[" * 2000, b"{" * 2000),
+    *(
+        "\N{COMBINING ACUTE ACCENT}".encode(),
+        "\N{RIGHT-TO-LEFT OVERRIDE}".encode(),
+        b"\\ud800",
+        b"[" * 2000,
+        b"{" * 2000,
+    ),
 )
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 2, 10**6, 10**12, 2**63, 10**30, 0.5, -0.5, 1e308, math.inf, math.nan),
@@ -84,7 +107,9 @@ def in_tree(value: Any, random: Random) -> Any:
         return {**value, key: in_tree(value[key], random)}
     if isinstance(value, list) and value and random.random() < 0.8:
         index = random.randrange(len(value))
-        new: list[Any] = random.choice(([], [value[index]] * 2, [in_tree(value[index], random)], [random.choice(VALUES)]))
+        new: list[Any] = random.choice(
+            ([], [value[index]] * 2, [in_tree(value[index], random)], [random.choice(VALUES)])
+        )
         return [*value[:index], *new, *value[index + 1 :]]
     if random.random() < 0.05:
         for _ in range(random.choice((5, 50, 400))):
@@ -148,7 +173,10 @@ def tar_headers(content: bytes, random: Random, other: bytes) -> bytes:
     starts = [start for start in range(0, len(changed) - 511, 512) if changed[start + 257 : start + 262] == b"ustar"]
     start = random.choice(starts)
     name, first, size = random.choice(
-        (*(("name", 0, 100), ("size", 124, 12), ("size", 124, 12), ("type", 156, 1), ("type", 156, 1)), ("link", 157, 100))
+        (
+            *(("name", 0, 100), ("size", 124, 12), ("size", 124, 12), ("type", 156, 1), ("type", 156, 1)),
+            ("link", 157, 100),
+        )
     )
     if name == "size":
         number = random.choice(NUMBERS)
@@ -169,7 +197,13 @@ def tar_members(content: bytes, random: Random, other: bytes) -> bytes:
     """An archive with another member in it: a link, a device, a pipe, or one with a header of its own kind."""
     out = io.BytesIO(content)
     with tarfile.open(fileobj=out, mode="a", format=random.choice((tarfile.PAX_FORMAT, tarfile.GNU_FORMAT))) as archive:
-        names = ("aclImdb/train/pos/77_9.txt", "../../train/neg/78_1.txt", "/train/pos/79_9.txt", "n" * 5000, "train/x\n")
+        names = (
+            "aclImdb/train/pos/77_9.txt",
+            "../../train/neg/78_1.txt",
+            "/train/pos/79_9.txt",
+            "n" * 5000,
+            "train/x\n",
+        )
         member = tarfile.TarInfo(random.choice(names))
         member.type = random.choice(b"01234567S").to_bytes()
         member.linkname = random.choice(("", "/etc/passwd", "../../../etc/passwd", "aclImdb/train/pos/0_9.txt"))

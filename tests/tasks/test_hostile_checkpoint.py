@@ -119,7 +119,9 @@ def test_weights_that_repeat_one_number_are_not_taken_for_many(whole: Path, tmp_
     ],
 )
 def test_what_a_checkpoint_says_of_itself_is_words(part: str, value: Any, whole: Path, tmp_path: Path) -> None:
-    _refused(_changed(whole, tmp_path / "model.ckpt", lambda checkpoint: checkpoint[CHECKPOINT_KEY].update({part: value})))
+    _refused(
+        _changed(whole, tmp_path / "model.ckpt", lambda checkpoint: checkpoint[CHECKPOINT_KEY].update({part: value}))
+    )
 
 
 @pytest.mark.parametrize(
