@@ -19,8 +19,7 @@ def cache_folder() -> Path:
     """
     folder = platformdirs.user_cache_path("rnn-lightning")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_private(folder)
     except OSError as error:
         raise ValueError(

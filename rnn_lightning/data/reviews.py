@@ -124,9 +124,7 @@ def read(path: Path) -> Reviews:
         for name, content in _members_of_folder(path) if path.is_dir() else _members_of_archive(path):
             size += len(content)
             if size > _MOST_TEXT:
-                raise _NotTheOriginalError(
-                    f"{path} is not the original: its reviews have more than {_MOST_TEXT:,} bytes"
-                )
+                raise _NotTheOriginalError(f"{path} is not the original: reviews of more than {_MOST_TEXT:,} bytes")
             if match := _REVIEW.search(name):
                 split, label, number = match.groups()
                 reviews[SPLITS.index(split), int(number), CLASSES.index(label)] = _decoded(content, name, path)
@@ -202,9 +200,7 @@ def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
         if member.size > _MOST_BYTES:
             raise _NotTheOriginalError(f"{path} is not the original: it says that a file has {member.size:,} bytes")
         if count > _MOST_MEMBERS:
-            raise _NotTheOriginalError(
-                f"{path} is not the original: it has more than {_MOST_MEMBERS:,} files and folders"
-            )
+            raise _NotTheOriginalError(f"{path} is not the original: it has more than {_MOST_MEMBERS:,} members")
         yield member
         archive.members = []
 
@@ -212,9 +208,7 @@ def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
 def _check_size(path: Path, name: str, size: int) -> None:
     most = _LONGEST_REVIEW if _REVIEW.search(name) else _LONGEST_LIST
     if size > most:
-        raise _NotTheOriginalError(
-            f"{path} is not the original: {name} has {size:,} bytes, and at most {most:,} are read"
-        )
+        raise _NotTheOriginalError(f"{path} is not the original: {name} has {size:,} bytes, more than {most:,}")
 
 
 class _Member(tarfile.TarInfo):
@@ -254,7 +248,7 @@ class _Watched:
         self.size += len(block)
         if self.size > _MOST_BYTES:
             raise _NotTheOriginalError(
-                f"{self.path} is not the original: unpacked, it has more than {_MOST_BYTES:,} bytes"
+                f"{self.path} is not the original: it unpacks to more than {_MOST_BYTES:,} bytes"
             )
         return block
 

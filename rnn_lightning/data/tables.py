@@ -260,7 +260,8 @@ def _parquet_cells(path: Path, names: Sequence[str]) -> Iterator[tuple[int, list
     with _parquet_file(path) as file:
         batches = file.iter_batches(batch_size=_AT_ONCE, columns=list(names))
         while rows := _next_rows(path, batches, names):
-            for line, cells in enumerate(rows, line + 1):
+            for cells in rows:
+                line += 1
                 yield line, [_plain(cell, path, line, name) for cell, name in zip(cells, names, strict=True)]
 
 

@@ -38,8 +38,8 @@ _HARMLESS = {
     *("torch._utils _rebuild_parameter", "_codecs encode", "__builtin__ set", "builtins set"),
     *("__builtin__ complex", "builtins complex"),
 }
-"""What plain data and tensors are made with. Torch takes more for harmless: bytearray and the tensors' own classes, which
-make as many bytes as they are told."""
+"""What plain data and tensors are made with. Torch takes more for harmless: bytearray and the classes of tensors make
+as many bytes as they are told."""
 
 
 def damaged_part(path: Path) -> str | None:
@@ -123,9 +123,7 @@ def check_sizes(made: torch.nn.Module, weights: dict[str, Any]) -> None:
     wanted = _bytes([*made.parameters(), *made.buffers()])
     there = _bytes(value for name, value in weights.items() if name in own and isinstance(value, Tensor))
     if wanted > there:
-        raise ValueError(
-            f"its hyper-parameters ask for weights of {wanted:,} bytes, and it has {there:,} bytes of them"
-        )
+        raise ValueError(f"its hyper-parameters ask for weights of {wanted:,} bytes, and it has {there:,} of them")
 
 
 def check_learnt(hyper_parameters: dict[str, Any], words: int, labels: Sequence[Any]) -> None:

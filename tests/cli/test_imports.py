@@ -101,7 +101,7 @@ def test_a_config_names_no_code_of_others(name: str, command: Command) -> None:
         ("fit", "--config=theirs.yaml", "--data=Parity", "--optimizer.lrr=1"),
         ("fit", "--config=theirs.yaml", "--data=Parity", "--data.length=null"),
     ],
-    ids=lambda words: " ".join(words),
+    ids=" ".join,
 )
 def test_nor_does_an_option(words: tuple[str, ...], command: Command) -> None:
     Path("theirs.yaml").write_text(f"data: {THING}\n", "utf-8")

@@ -1,4 +1,4 @@
-"""Archives, folders and tables that were made to do damage: refused in a line, in little memory, and nothing is written."""
+"""Archives, folders and tables that were made to do damage: refused in a line, in little memory, nothing written."""
 
 from __future__ import annotations
 
@@ -97,9 +97,7 @@ def test_a_review_of_a_gigabyte_is_refused_before_it_is_unpacked(tmp_path: Path,
     content[148:156] = b"%06o\0 " % sum(content)
     with opener(path, "wb") as file:
         file.write(content)
-    _refused(
-        lambda: reviews.read(path), r"is not the original: .*7_9.txt has 1,073,741,824 bytes, and at most 1,048,576"
-    )
+    _refused(lambda: reviews.read(path), r"is not the original: .*7_9.txt has 1,073,741,824 bytes, more than 1,048,576")
 
 
 def test_an_archive_that_grows_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,16 +106,16 @@ def test_an_archive_that_grows_without_end_is_given_up(tmp_path: Path, monkeypat
     assert path.stat().st_size < 1 << 16
     _refused(lambda: reviews.read(path), "is not the original: it says that a file has 33,554,432 bytes")
     path = pack(tmp_path / "many.tar.gz", {f"{number}.mkv": bytes(1 << 20) for number in range(17)})
-    _refused(lambda: reviews.read(path), r"is not the original: unpacked, it has more than 16,777,216 bytes")
+    _refused(lambda: reviews.read(path), r"is not the original: it unpacks to more than 16,777,216 bytes")
 
 
 def test_members_and_texts_have_their_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _archive(tmp_path / "reviews.tar", *[_member(f"{index}", tarfile.REGTYPE) for index in range(100)])
     monkeypatch.setattr(reviews, "_MOST_MEMBERS", 100)
-    _refused(lambda: reviews.read(path), "is not the original: it has more than 100 files and folders")
+    _refused(lambda: reviews.read(path), "is not the original: it has more than 100 members")
     monkeypatch.undo()
     monkeypatch.setattr(reviews, "_MOST_TEXT", 500)
-    _refused(lambda: reviews.read(path), "is not the original: its reviews have more than 500 bytes")
+    _refused(lambda: reviews.read(path), "is not the original: reviews of more than 500 bytes")
 
 
 def test_the_memory_for_a_million_members_is_not_that_of_all_of_them(tmp_path: Path) -> None:
@@ -135,7 +133,7 @@ def test_a_header_that_announces_a_gigabyte_is_not_read(tmp_path: Path) -> None:
         member.size = 1 << 33
         path = tmp_path / "reviews.tar"
         path.write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(10240))
-        _refused(lambda: reviews.read(path), "is damaged or cut off|is not a tar archive")
+        _refused(lambda path=path: reviews.read(path), "is damaged or cut off|is not a tar archive")  # type: ignore[misc]
 
 
 def test_headers_of_headers_of_headers_are_refused(tmp_path: Path) -> None:
@@ -152,7 +150,7 @@ def test_a_file_with_holes_is_refused(tmp_path: Path) -> None:
     new.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.map": "0,1", "GNU.sparse.size": "99"}
     for member in (old, new):
         path = _archive(tmp_path / "reviews.tar", member)
-        _refused(lambda: reviews.read(path), "a file with holes")
+        _refused(lambda path=path: reviews.read(path), "a file with holes")  # type: ignore[misc]
 
 
 def test_an_archive_in_an_archive_is_not_opened(tmp_path: Path) -> None:
@@ -176,7 +174,7 @@ def test_what_else_stands_in_a_folder_is_not_opened(tmp_path: Path) -> None:
     assert len(reviews.read(folder).texts) == 20
     with (folder / "train" / "pos" / "73_9.txt").open("wb") as file:
         file.truncate(1 << 40)
-    _refused(lambda: reviews.read(folder), r"73_9.txt has 1,099,511,627,776 bytes, and at most 1,048,576 are read")
+    _refused(lambda: reviews.read(folder), r"73_9.txt has 1,099,511,627,776 bytes, more than 1,048,576")
     (folder / "train" / "pos" / "73_9.txt").unlink()
     (folder / "train" / "pos" / "73_9.txt").symlink_to("73_9.txt")
     _refused(lambda: reviews.read(folder), "cannot be read: Too many levels of symbolic links")

@@ -24,7 +24,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from tests.faults import mutations
-from tests.faults.mutations import Mutation, bytewise, cells, json_lines, json_tree, packed, yaml_tree
+from tests.faults.mutations import Mutation, bytewise
 
 SECONDS, MEMORY, TOGETHER = 10, 2 << 30, 250
 """For each input; beyond what there is before; inputs for one process."""

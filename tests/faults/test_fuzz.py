@@ -1,4 +1,4 @@
-"""Changed files of every kind are read, or refused in a line: no crash, no hang, little memory, and no code of theirs."""
+"""Changed files of every kind are read, or refused in a line: no crash, no hang, little memory, none of their code."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_hyper_parameters_ask_for_nothing_that_is_not_there(name: str, whole: Pa
 
 def test_the_refusal_says_what_is_asked_for(whole: Path, tmp_path: Path) -> None:
     path = _changed(whole, tmp_path / "model.ckpt", lambda c: c["hyper_parameters"].update(hidden_size=10**5))
-    assert "its hyper-parameters ask for weights of 160,006,800,004 bytes, and it has 532 bytes of" in _refused(path)
+    assert "its hyper-parameters ask for weights of 160,006,800,004 bytes, and it has 532 of" in _refused(path)
 
 
 def test_weights_that_repeat_one_number_are_not_taken_for_many(whole: Path, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def _rewritten(whole: Path, path: Path, compression: int = zipfile.ZIP_STORED, *
 
 
 def test_parts_that_grow_when_they_are_unpacked_are_refused(whole: Path, tmp_path: Path) -> None:
-    path = _rewritten(whole, tmp_path / "model.ckpt", zipfile.ZIP_DEFLATED, large=bytes(1 << 28))
+    path = _rewritten(whole, tmp_path / "model.ckpt", zipfile.ZIP_DEFLATED, large=bytes(1 << 26))
     assert path.stat().st_size < 1 << 20
     assert _refused(path) == f"{path} is not a checkpoint, or is damaged"
 
