@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -202,7 +202,7 @@ def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
         if count > _MOST_MEMBERS:
             raise _NotTheOriginalError(f"{path} is not the original: it has more than {_MOST_MEMBERS:,} members")
         yield member
-        archive.members = []
+        archive.members = []  # type: ignore[attr-defined]  # it keeps them all
 
 
 def _check_size(path: Path, name: str, size: int) -> None:
@@ -215,7 +215,7 @@ class _Member(tarfile.TarInfo):
     """A member that the tarfile module reads into memory only as far as it makes sense."""
 
     @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         """Looks at a header before what it announces is read."""
         member = super().frombuf(buf, encoding, errors)
         if member.size < 0 or (member.type not in tarfile.REGULAR_TYPES and member.size > _LONGEST_HEADER):
