@@ -54,5 +54,15 @@ class Scaling:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        """The scaling whose `state()` this is."""
-        return cls(tuple(state["names"]), tuple(state["mean"]), tuple(state["deviation"]))
+        """The scaling whose `state()` this is.
+
+        Raises:
+            ValueError: it is of no columns, or not of the same ones throughout.
+        """
+        names, mean, deviation = (state[name] for name in ("names", "mean", "deviation"))
+        numbers = np.array([mean, deviation], float)
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise ValueError("the columns of the model's scaling have no names")
+        if numbers.shape != (2, len(names)) or not np.isfinite(numbers).all() or not numbers[1].all():
+            raise ValueError("the model's scaling has no number for each of its columns")
+        return cls(tuple(names), tuple(mean), tuple(deviation))

@@ -6,7 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 import torch
@@ -288,7 +288,15 @@ class TextEncoder:
             raise ValueError(
                 f"the model's text encoder has version {state['version']}, this rnn-lightning knows {TOKENIZER_VERSION}"
             )
-        return cls(state["words"], state["max_length"], state["truncate"], state.get("unit", "word"))
+        words, longest, truncate = (state.get(name) for name in ("words", "max_length", "truncate"))
+        unit = state.get("unit", "word")  # checkpoints of an earlier version have none
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError("the words of the model's text encoder are none")
+        if longest is not None and (not isinstance(longest, int) or longest < 1):
+            raise ValueError(f"the model's text encoder has the max_length {longest}")
+        if truncate not in get_args(Truncate) or unit not in get_args(Unit):
+            raise ValueError("the model's text encoder truncates, or splits, in a way that this version does not know")
+        return cls(words, longest, cast(Truncate, truncate), unit)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TextEncoder) and self.state() == other.state()

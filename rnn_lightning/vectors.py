@@ -17,7 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnn_lightning.regular import check_regular
+
 _GZIP = b"\x1f\x8b"
+_LONGEST, _LARGEST = 1 << 20, 10_000
+"""Bytes of a line, and numbers of a vector, at the most."""
 
 
 class WordVectors(NamedTuple):
@@ -40,7 +44,10 @@ def vector_size(path: str | Path) -> int:
     """
     with closing(_lines(Path(path))) as lines:
         for number, line in islice(lines, 1):
-            return len(_numbers(line.rstrip().split(" ")[1:], Path(path), number))
+            size = len(_numbers(line.rstrip().split(" ")[1:], Path(path), number))
+            if size > _LARGEST:
+                raise ValueError(f"{path}, line {number}: {size:,} numbers are too many for a vector")
+            return size
     raise ValueError(f"{path} is empty: there are no vectors in it")
 
 
@@ -74,11 +81,15 @@ def read_vectors(path: str | Path, words: Sequence[str]) -> WordVectors:
 def _lines(path: Path) -> Generator[tuple[int, str], None, None]:
     """The lines that hold a word, with their numbers."""
     number = 0
+    check_regular(path.expanduser())
     try:
         with path.expanduser().open("rb") as file:
             zipped = file.read(2) == _GZIP
             file.seek(0)
-            for number, raw in enumerate(gzip.GzipFile(fileobj=file) if zipped else file, 1):
+            stream = gzip.GzipFile(fileobj=file) if zipped else file
+            for number, raw in enumerate(iter(lambda: stream.readline(_LONGEST + 1), b""), 1):
+                if len(raw) > _LONGEST:
+                    raise ValueError(f"{path}, line {number}: it has more than {_LONGEST:,} bytes")
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
                 if line.strip() and not (number == 1 and _is_header(line)):
                     yield number, line

@@ -88,13 +88,13 @@ def _answered(words: list[str]) -> int:
     verb, options = words[0], words[1:]
     if verb not in VERBS:
         raise UserError(f"there is no verb '{verb}'; there are {', '.join(VERBS)}{did_you_mean(verb, list(VERBS))}")
-    from rnn_lightning.cli import plugins
+    from rnn_lightning.cli import imports, plugins
     from rnn_lightning.cli.configs import expand
 
     started = launch()
     if started is not None and started.rank > 0 and verb not in _TOGETHER:
         return 0
-    files, options = plugins.taken(options)
+    files, options = plugins.taken(imports.taken(options))
     asks = _HELP & set(options)
     everything = asks and _VERBOSE & set(options) and VERBS[verb].sections
     options = expand([word for word in options if not asks or word not in _HELP | _VERBOSE])

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
 from rnn_lightning import registry
-from rnn_lightning.cli import loggers
+from rnn_lightning.cli import imports, loggers
 from rnn_lightning.cli.errors import UserError, shown
 from rnn_lightning.cli.explain import ComplaintError, check_values, explain
 from rnn_lightning.cli.help import page
@@ -84,6 +84,7 @@ class Command(LightningCLI):
 
     def __init__(self, verb: str, options: list[str], **kwargs: Any) -> None:
         self._options = options
+        imports.restrict()
         for group in ("tasks", "data"):
             # A class is found by its short name once its module is imported.
             for name in registry.names(group):
@@ -108,7 +109,15 @@ class Command(LightningCLI):
         if loggers.wanted(config):
             config.trainer.logger = False
         with self.placed():
-            self.config_init = self.parser.instantiate(config)
+            try:
+                self.config_init = self.parser.instantiate(config)
+            except (ValueError, RuntimeError, OverflowError) as error:
+                cause = error.__cause__ or error
+                if not isinstance(cause, OverflowError) and "overflow" not in str(cause).lower():
+                    raise
+                raise UserError(
+                    f"a number among the options is too large: {str(cause).partition(chr(10))[0]}"
+                ) from error
         self.datamodule = self.config_init.get("data")
         self.model = self.config_init.get("model")
         self._add_configure_optimizers_method_to_model(None)
@@ -164,10 +173,14 @@ class Command(LightningCLI):
         Raises:
             UserError: there is a mistake in them.
         """
-        try:
-            self.config = parser.parse_args(args)
-        except ComplaintError as complaint:
-            raise explain(complaint, parser, args) from complaint
+        found: Namespace | None = None
+        while found is None:
+            try:
+                found = parser.parse_args(args)
+            except ComplaintError as complaint:
+                if not imports.lifted(str(complaint)):
+                    raise explain(complaint, parser, args) from complaint
+        self.config = found
         check_values(self.config, args)
 
     def _add_configure_optimizers_method_to_model(self, subcommand: str | None) -> None:

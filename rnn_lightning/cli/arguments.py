@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger
 
 from rnn_lightning import callbacks, registry
 from rnn_lightning.callbacks.habits import Checkpoint, EarlyStopping
+from rnn_lightning.cli import imports
 from rnn_lightning.tasks.schedule import OneCycle
 
 FIXED: dict[str, type[Any]] = {"trainer": pl.Trainer, "checkpoint": Checkpoint, "early_stopping": EarlyStopping}
@@ -78,6 +79,8 @@ def named(section: str, name: str) -> type[Any] | None:
     module, _, last = name.rpartition(".")
     if not module:
         return classes(section).get(name)
+    if not imports.is_allowed(name):
+        return None
     try:
         found = getattr(importlib.import_module(module), last, None)
     except ImportError:

@@ -30,7 +30,7 @@ _LISTS = {"--rows": "what is compared", "--columns": "what it is compared on"}
 _TRAIN_AND_SCORE = """
 import sys
 from rnn_lightning.cli import main
-plugins = [word for word in sys.argv[1:] if word.startswith("--plugins=")]
+plugins = [word for word in sys.argv[1:] if word.startswith(("--plugins=", "--allow-imports"))]
 sys.exit(main(["fit", *sys.argv[1:]]) or main(["validate", *plugins]) or main(["test", *plugins]))
 """
 

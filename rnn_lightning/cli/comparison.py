@@ -52,7 +52,7 @@ def read_result(folder: Path, words: list[str]) -> Result | None:
     try:
         content = json.loads((folder / _RESULT).read_text("utf-8"))
         return Result(**content["result"]) if content["options"] == words else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

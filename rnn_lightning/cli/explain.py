@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, get_args
 
 from jsonargparse import ArgumentParser, Namespace
 
-from rnn_lightning.cli import configs
+from rnn_lightning.cli import configs, imports
 from rnn_lightning.cli.arguments import FIXED, arguments, classes, named
 from rnn_lightning.cli.errors import UserError, shown
-from rnn_lightning.cli.places import place
-from rnn_lightning.cli.verbs import PLUGINS
+from rnn_lightning.cli.places import place, place_of_text
+from rnn_lightning.cli.verbs import ALLOW_IMPORTS, PLUGINS
 from rnn_lightning.registry import did_you_mean
 
 _SEEDS = 2**32
@@ -54,6 +54,8 @@ def explain(complaint: ComplaintError, parser: ArgumentParser, options: list[str
         read.append(pair)
         if complaint.config is not None and pair == ("--config", complaint.config):
             break  # what stands behind it has not been read yet
+    if (name := imports.denied(str(complaint))) is not None:
+        return _not_imported(name, str(complaint), read)
     mistake = _mistake(str(complaint), parser, read)
     return UserError(f"{place(mistake.keys, read, mistake.of_class)}{mistake.said}")
 
@@ -77,6 +79,19 @@ def check_values(config: Namespace, options: list[str]) -> None:
     if not isinstance(seed, bool) and isinstance(seed, int) and not 0 <= seed < _SEEDS:
         where = place(("seed_everything",), pairs)
         raise UserError(f"{where}seed_everything is {seed}; it must be at least 0 and below {_SEEDS}")
+
+
+def _not_imported(name: str, complaint: str, pairs: list[configs.Pair]) -> UserError:
+    keys = re.findall(r'Parser key "([^"]+)"', complaint)
+    known = list(classes(keys[0])) if len(keys) == 1 else []
+    where = f"{'.'.join(dict.fromkeys(keys))}: " if keys else ""
+    package, _, last = name.rpartition(".")
+    return UserError(
+        f"{place_of_text(name, pairs)}{where}'{name}' is not imported, which would run its code: "
+        f"a class may be of {imports.IN_WORDS}{did_you_mean(last, known)}\n"
+        f"(if it is in a file of yours: {PLUGINS.flag} {package.partition('.')[0]}.py; "
+        f"if you trust whoever named it: {ALLOW_IMPORTS.flag})"
+    )
 
 
 def _mistake(complaint: str, parser: ArgumentParser, pairs: list[configs.Pair]) -> _Mistake:
@@ -145,7 +160,7 @@ def _unknown_option(flag: str, parser: ArgumentParser, pairs: list[configs.Pair]
     own = [action.dest for action in parser._actions if action.dest not in ("help", "==SUPPRESS==")]
     owners = {section: _class_of(section, pairs) for section in own}
     chosen = [f"{section}.{name}" for section, owner in owners.items() if owner for name in arguments(owner)]
-    known = [PLUGINS.flag, *(f"--{name}" for name in (*own, *chosen))]
+    known = [PLUGINS.flag, ALLOW_IMPORTS.flag, *(f"--{name}" for name in (*own, *chosen))]
     # The name alone, its section forgotten: --hidden_size.
     whole = [name for name in known if name.endswith(f".{flag.lstrip('-')}")]
     return f"there is no option {flag}{did_you_mean(flag, whole or known)}"

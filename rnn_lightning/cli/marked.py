@@ -109,6 +109,14 @@ def find(node: yaml.Node | None, keys: Keys, of_class: str = "") -> yaml.Node | 
     return find(options, keys, of_class)
 
 
+def find_text(node: yaml.Node | None, text: str) -> yaml.Node | None:
+    """The first node that is this text; None where there is none."""
+    if isinstance(node, yaml.ScalarNode):
+        return node if node.value == text else None
+    children = () if node is None else _children(node)
+    return next((found for child in children if (found := find_text(child, text)) is not None), None)
+
+
 def _is_of(item: yaml.Node, name: str) -> bool:
     pairs = item.value if isinstance(item, yaml.MappingNode) else []
     chosen = next((value.value for key, value in pairs if key.value == "class_path"), item.value)

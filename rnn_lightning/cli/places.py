@@ -37,6 +37,17 @@ def place(keys: Sequence[str], pairs: list[configs.Pair], of_class: str = "") ->
     return ""
 
 
+def place_of_text(text: str, pairs: list[configs.Pair]) -> str:
+    """The last config and line that this stands in, as `place` says it; nothing where it stands in none."""
+    for flag, value in reversed(pairs):
+        if flag == "--config" and value is not None:
+            path = configs.origin(value)
+            node = marked.find_text(marked.read(path).root, text)
+            if node is not None:
+                return f"{path}, line {marked.line(node)}: "
+    return ""
+
+
 @contextmanager
 def placed(config: Namespace, options: list[str]) -> Iterator[None]:
     """Says of a mistake in a value of a config where the value stands.

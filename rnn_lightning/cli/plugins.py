@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from rnn_lightning import registry
-from rnn_lightning.cli import configs
+from rnn_lightning.cli import configs, imports
 from rnn_lightning.cli.errors import UserError
 from rnn_lightning.cli.verbs import PLUGINS
 
@@ -77,7 +77,7 @@ def load(files: list[str]) -> None:
 
 def words() -> list[str]:
     """The options by which another command loads the same here."""
-    return [f"--plugins={os.path.relpath(path)}" for path in _loaded]
+    return [*(f"--plugins={os.path.relpath(path)}" for path in _loaded), *imports.words()]
 
 
 def fingerprints() -> list[str]:

@@ -74,7 +74,7 @@ def read(run: Path) -> Arrays | None:
             raise ValueError
         if found["loss"].dtype.kind != "f" or any(values.dtype.kind not in "ifU" for values in found.values()):
             raise ValueError
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}, line {number}, is damaged: run rnn-lightning test --run {run} again") from error
     return {**found, "text": np.array(texts, object)}
 

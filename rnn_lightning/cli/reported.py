@@ -115,7 +115,7 @@ def _scores(folder: Path) -> dict[str, Any]:
             format(number, ".4f")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is damaged: run rnn-lightning test --run {folder} again") from error
     found: dict[str, Any] = content
     return found

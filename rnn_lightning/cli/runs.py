@@ -63,7 +63,8 @@ class Run(NamedTuple):
 def architecture(model: dict[str, Any]) -> str:
     """What a model is called in run folders: lstm, bilstm, stacked_gru, from its section of a config."""
     options = model.get("init_args") or {}
-    stacked = "stacked_" if (options.get("num_layers") or 1) > 1 else ""
+    layers = options.get("num_layers")
+    stacked = "stacked_" if isinstance(layers, int) and layers > 1 else ""
     return f"{stacked}{'bi' if options.get('bidirectional') else ''}{options.get('cell', 'lstm')}"
 
 
@@ -262,7 +263,7 @@ def _measured(run: Path) -> tuple[int, dict[str, float]]:
 
 def _monitored(run: Path) -> tuple[str, str]:
     """What decides which epoch is best, and whether the least or the most of it."""
-    with suppress(OSError, ValueError, yaml.YAMLError, TypeError, KeyError):
+    with suppress(OSError, ValueError, yaml.YAMLError, TypeError, KeyError, RecursionError):
         # The parser in C is six times as fast.
         content = yaml.load((run / CONFIG).read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         return str(content["checkpoint"]["monitor"]), str(content["checkpoint"]["mode"])
@@ -270,7 +271,7 @@ def _monitored(run: Path) -> tuple[str, str]:
 
 
 def _tested(run: Path) -> dict[str, float]:
-    with suppress(OSError, ValueError, TypeError, AttributeError):
+    with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
         content = json.loads((run / "test" / "metrics.json").read_text("utf-8"))
         return {name: float(value) for name, value in content.items() if name.startswith("test_")}
     return {}

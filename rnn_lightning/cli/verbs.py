@@ -45,12 +45,16 @@ class Verb(NamedTuple):
 
     @property
     def all_options(self) -> tuple[Option, ...]:
-        """Its own, and --plugins where it has to do with models or data."""
-        return self.options if self.light else (*self.options, PLUGINS)
+        """Its own, and those that say what code to run where it has to do with models or data."""
+        return self.options if self.light else (*self.options, PLUGINS, ALLOW_IMPORTS)
 
 
 PLUGINS = Option("--plugins", "FILE", "Python file of yours with a layer, a task or a data set; can be given again")
 """Read before the verb is begun."""
+ALLOW_IMPORTS = Option(
+    "--allow-imports", "", "import any class that a config names, and so run its code: if you trust it"
+)
+"""The same."""
 
 _CHOOSING = (
     Option(

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import platformdirs
 import tokenizers
 from filelock import FileLock
 from numpy.lib import format as npy
 
+from rnn_lightning.data.private import cache_folder
 from rnn_lightning.text import TOKENIZER_VERSION
 
 FORMAT_VERSION = 2
@@ -77,15 +77,14 @@ def open_kept(kind: str, key: str, names: Sequence[str], build: Callable[[Path],
         build: writes the arrays, as <name>.npy, into the folder that it is given, and returns the lexicon.
 
     Raises:
-        ValueError: the cache folder cannot be written.
+        ValueError: the cache folder cannot be written, or others can write to it.
     """
-    cache = platformdirs.user_cache_path("rnn-lightning")
+    cache = cache_folder()
     folder = cache / f"{kind}-{key}"
     kept = _load(folder, names)
     if kept is not None:
         return kept
     try:
-        cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f"{kind}.lock"):
             kept = _load(folder, names)  # another process may have been faster
             if kept is None:
@@ -141,7 +140,7 @@ def _load(folder: Path, names: Sequence[str]) -> Kept | None:
             return None
         words = json.loads((folder / _LEXICON).read_text(encoding="utf-8"))
         return Kept(words, {name: Mapped(folder / f"{name}.npy") for name in names})
-    except (OSError, ValueError, EOFError):  # the last where an array has no byte
+    except Exception:  # numpy and json have many words for a damaged file
         return None
 
 

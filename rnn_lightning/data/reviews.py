@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import itertools
 import lzma
 import os
 import re
@@ -12,12 +13,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-import platformdirs
 
 from rnn_lightning.data.download import download
+from rnn_lightning.data.private import cache_folder
+from rnn_lightning.regular import check_regular
 
 ARCHIVE = "aclImdb_v1.tar.gz"
 URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{ARCHIVE}"
@@ -30,7 +32,25 @@ _REVIEW = re.compile(r"(?:^|/)(train|test)/(neg|pos)/(\d+)_\d+\.txt$")
 _URLS = re.compile(r"(?:^|/)train/urls_(neg|pos)\.txt$")
 _TITLE = re.compile(rb"/title/tt(\d+)")
 _OPENERS: dict[bytes, Callable[[Any], Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+_LONGEST_REVIEW = 1 << 20
+"""Bytes; the longest of the original has 13,704."""
+_LONGEST_LIST = 1 << 26
+"""Bytes of a list of addresses; the original's have 612,500."""
+_MOST_TEXT = 1 << 28
+"""Bytes of all reviews; the original's labelled ones have 65 million."""
+_MOST_MEMBERS = 300_000
+"""Files and folders in an archive; the original has 100,021."""
+_MOST_BYTES = 1 << 31
+"""Of an archive, unpacked; the original has 480 million."""
+_LONGEST_HEADER = 1 << 16
+"""Bytes of a name or of what else is said of a file in an archive."""
+_STUMBLES = (ValueError, RecursionError, OverflowError)
+"""What the tarfile module makes of a header that makes no sense."""
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, tarfile.TarError)
+
+
+class _NotTheOriginalError(ValueError):
+    """There is more in it than in the original."""
 
 
 class Reviews(NamedTuple):
@@ -53,7 +73,8 @@ class Reviews(NamedTuple):
 
 def data_folder() -> Path:
     """Where data sets lie: $RNN_LIGHTNING_DATA, or the user's cache folder."""
-    return Path(os.environ.get("RNN_LIGHTNING_DATA") or platformdirs.user_cache_path("rnn-lightning")).expanduser()
+    named = os.environ.get("RNN_LIGHTNING_DATA")
+    return Path(named).expanduser() if named else cache_folder()
 
 
 def locate(path: str | None = None) -> Path:
@@ -78,6 +99,7 @@ def locate(path: str | None = None) -> Path:
     named = Path(path).expanduser()
     with clear_errors(named):
         named.stat()
+        check_regular(named)
         for folder in (named, named / "aclImdb"):
             if (folder / SPLITS[0]).is_dir():
                 return folder
@@ -98,7 +120,11 @@ def read(path: Path) -> Reviews:
     reviews: dict[tuple[int, int, int], str] = {}
     films: dict[int, list[int]] = {}
     with clear_errors(path):
+        size = 0
         for name, content in _members_of_folder(path) if path.is_dir() else _members_of_archive(path):
+            size += len(content)
+            if size > _MOST_TEXT:
+                raise _NotTheOriginalError(f"{path} is not the original: reviews of more than {_MOST_TEXT:,} bytes")
             if match := _REVIEW.search(name):
                 split, label, number = match.groups()
                 reviews[SPLITS.index(split), int(number), CLASSES.index(label)] = _decoded(content, name, path)
@@ -134,8 +160,10 @@ def review_files(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 def _members_of_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
     for entry in review_files(folder):
+        name = Path(entry.path).relative_to(folder).as_posix()
+        _check_size(folder, name, entry.stat().st_size)
         with open(entry.path, "rb") as file:
-            yield Path(entry.path).relative_to(folder).as_posix(), file.read()
+            yield name, file.read()
 
 
 def _members_of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -143,10 +171,12 @@ def _members_of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
         opener = _OPENERS.get(file.read(2))
         file.seek(0)
         # The tarfile module would decompress by itself, but then it skips the checksum at the end.
-        stream = _Watched(opener(file) if opener else file)
+        stream = _Watched(opener(file) if opener else file, path)
         with _opened(stream, path) as archive:
-            for member in archive:
+            for member in _members(archive, path):
+                # Neither links nor devices nor pipes, and the name is only looked at: nothing is written to the disk.
                 if member.isfile() and (_REVIEW.search(member.name) or _URLS.search(member.name)):
+                    _check_size(path, member.name, member.size)
                     yield member.name, archive.extractfile(member).read()  # type: ignore[union-attr]  # it is a file
             stream.drain()
             # After a header it cannot read the tarfile module stops as if the archive ended there.
@@ -154,18 +184,60 @@ def _members_of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
                 raise tarfile.ReadError("no end mark")
 
 
+def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
+    """What an archive holds, one by one; what is past is forgotten."""
+    for count in itertools.count(1):
+        try:
+            member = archive.next()
+        except _NotTheOriginalError:
+            raise
+        except _STUMBLES as error:
+            raise tarfile.ReadError("a header that makes no sense") from error
+        if member is None:
+            return
+        if member.size < 0 or member.issparse():
+            raise tarfile.ReadError("a file with holes, or of less than nothing")
+        if member.size > _MOST_BYTES:
+            raise _NotTheOriginalError(f"{path} is not the original: it says that a file has {member.size:,} bytes")
+        if count > _MOST_MEMBERS:
+            raise _NotTheOriginalError(f"{path} is not the original: it has more than {_MOST_MEMBERS:,} members")
+        yield member
+        archive.members = []  # type: ignore[attr-defined]  # it keeps them all
+
+
+def _check_size(path: Path, name: str, size: int) -> None:
+    most = _LONGEST_REVIEW if _REVIEW.search(name) else _LONGEST_LIST
+    if size > most:
+        raise _NotTheOriginalError(f"{path} is not the original: {name} has {size:,} bytes, more than {most:,}")
+
+
+class _Member(tarfile.TarInfo):
+    """A member that the tarfile module reads into memory only as far as it makes sense."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Looks at a header before what it announces is read."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.size < 0 or (member.type not in tarfile.REGULAR_TYPES and member.size > _LONGEST_HEADER):
+            raise tarfile.ReadError(f"a header of {member.size:,} bytes")
+        return member
+
+
 def _opened(stream: Any, path: Path) -> tarfile.TarFile:
     try:
-        return tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 18)  # the caller closes it
-    except tarfile.ReadError as error:
+        return tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 18, tarinfo=_Member)  # the caller closes it
+    except _NotTheOriginalError:
+        raise
+    except (tarfile.ReadError, *_STUMBLES) as error:
         raise ValueError(f"{path} is not a tar archive, compressed or not") from error
 
 
 class _Watched:
     """A stream that knows how much was read from it, and where the zeros begin that it ended with."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, path: Path) -> None:
         self.stream = stream
+        self.path = path
         self.size = 0
         self.data_end = 0
 
@@ -174,6 +246,10 @@ class _Watched:
         if content := len(block.rstrip(b"\0")):
             self.data_end = self.size + content
         self.size += len(block)
+        if self.size > _MOST_BYTES:
+            raise _NotTheOriginalError(
+                f"{self.path} is not the original: it unpacks to more than {_MOST_BYTES:,} bytes"
+            )
         return block
 
     def drain(self) -> None:
@@ -193,6 +269,8 @@ def clear_errors(path: Path) -> Iterator[None]:
         raise ValueError(f"{path} is damaged or cut off ({error}); get it again from {URL}") from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise ValueError(f"{path} takes more memory than there is") from error
 
 
 def _decoded(content: bytes, name: str, path: Path) -> str:

@@ -8,19 +8,26 @@ import json
 import math
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
 from rnn_lightning.registry import did_you_mean
+from rnn_lightning.regular import check_regular
 
 Cell = str | float | None
 """What stands in a table: text as it is, None where there is nothing. Only Parquet has numbers that are not text."""
 
 _ENDINGS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
-_LONGEST = 2**31 - 1
-"""Characters of a field; the csv module refuses more than 131,072 unless it is told."""
+_LONGEST = 1 << 24
+"""Characters of a row; the csv module refuses more than 131,072 in a field unless it is told."""
+_GROWTH, _SMALL = 200, 1 << 30
+"""How many times as long a file may become that gzip compressed, and the length that it may have in any case."""
+_AT_ONCE = 8192
+"""Rows of a Parquet file that are in memory."""
+_ROWS_A_BYTE, _FEW_ROWS = 100, 10_000_000
+"""How many rows a Parquet file may have for each of its bytes, and in any case."""
 _JSON_LINES = 'JSON lines have an object in each, such as {"text": "...", "label": "..."}'
 
 
@@ -127,11 +134,22 @@ def lines(path: Path) -> Iterator[str]:
     Raises:
         ValueError: it cannot be read, or is not UTF-8 text.
     """
+    check_regular(path)
     with clear_errors(path), _opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-        for number, line in enumerate(file, 1):
+        left = max(_SMALL, _GROWTH * path.stat().st_size)
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST + 1), ""), 1):
+            _check_length(path, number, len(line))
+            left -= len(line)
+            if left < 0:
+                raise ValueError(f"{path} becomes more than {_GROWTH} times as long when it is unpacked")
             if "\0" in line:
                 raise ValueError(f"{place(path, number)}: there is a zero byte, which UTF-8 text does not have")
             yield line
+
+
+def _check_length(path: Path, line: int, length: int) -> None:
+    if length > _LONGEST:
+        raise ValueError(f"{place(path, line)}: this row has more than {_LONGEST:,} characters")
 
 
 @contextmanager
@@ -147,6 +165,8 @@ def clear_errors(path: Path) -> Iterator[None]:
         raise ValueError(f"{path} is not compressed by gzip, or damaged or cut off") from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise ValueError(f"{path} takes more memory than there is") from error
 
 
 def _kind(path: Path) -> str | None:
@@ -164,13 +184,15 @@ def _opened(path: Path, mode: str, **options: Any) -> IO[Any]:
 
 def _undecodable(path: Path) -> int:
     """The first line that is not UTF-8."""
-    with _opened(path, "rb") as file:
-        for number, line in enumerate(file, 1):
+    number = 1
+    # What comes after it may be damaged in another way.
+    with suppress(OSError, EOFError, zlib.error), _opened(path, "rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), 1):
             try:
                 line.decode()
             except UnicodeDecodeError:
                 return number
-    return 1
+    return number
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -180,10 +202,19 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     is_tsv = path.name.lower().removesuffix(".gz").endswith(".tsv")
     separator = "\t" if is_tsv else next((mark for mark in ",;\t" if mark in header), ",")
     csv.field_size_limit(_LONGEST)
-    reader = csv.reader(chain([header], text), delimiter=separator, strict=True)
-    end = 0
+    end = length = 0
+
+    def watched() -> Iterator[str]:
+        nonlocal length
+        for line in chain([header], text):
+            length += len(line)  # a row may have many lines
+            _check_length(path, end + 1, length)
+            yield line
+
+    reader = csv.reader(watched(), delimiter=separator, strict=True)
     try:
         for record in reader:
+            length = 0
             if record:
                 yield end + 1, record
             end = reader.line_num
@@ -212,31 +243,38 @@ def _parquet_file(path: Path) -> Any:
         from pyarrow import ArrowInvalid, parquet
     except ModuleNotFoundError as error:
         raise ValueError("Parquet files need pyarrow: pip install 'rnn-lightning[parquet]'") from error
+    check_regular(path)
     with clear_errors(path):
         try:
-            return parquet.ParquetFile(path)
+            file = parquet.ParquetFile(path)
         except ArrowInvalid as error:
             raise ValueError(f"{path} is not a Parquet file, or damaged") from error
+        rows, most = file.metadata.num_rows, max(_FEW_ROWS, _ROWS_A_BYTE * path.stat().st_size)
+    if rows > most:
+        raise ValueError(f"{path} says that it has {rows:,} rows, which is too many for its size")
+    return file
 
 
 def _parquet_cells(path: Path, names: Sequence[str]) -> Iterator[tuple[int, list[Cell]]]:
     line = 0
     with _parquet_file(path) as file:
-        batches = file.iter_batches(columns=list(names))
-        while (batch := _next_batch(path, batches)) is not None:
-            for cells in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
+        batches = file.iter_batches(batch_size=_AT_ONCE, columns=list(names))
+        while rows := _next_rows(path, batches, names):
+            for cells in rows:
                 line += 1
                 yield line, [_plain(cell, path, line, name) for cell, name in zip(cells, names, strict=True)]
 
 
-def _next_batch(path: Path, batches: Iterator[Any]) -> Any:
-    try:
-        with clear_errors(path):
-            return next(batches, None)
-    except ValueError:
-        raise
-    except Exception as error:  # whatever a damaged file makes of itself
-        raise ValueError(f"{path} is damaged") from error
+def _next_rows(path: Path, batches: Iterator[Any], names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The next rows; none where there are no more."""
+    with clear_errors(path):
+        try:
+            batch = next((batch for batch in batches if len(batch)), None)
+            return [] if batch is None else list(zip(*(batch.column(name).to_pylist() for name in names), strict=True))
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # whatever a damaged file makes of itself
+            raise ValueError(f"{path} is damaged") from error
 
 
 def _plain(value: Any, path: Path, line: int, name: str) -> Cell:

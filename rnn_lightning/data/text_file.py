@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnn_lightning.data.cache import key_of, open_kept, save_parts
+from rnn_lightning.regular import check_regular
 from rnn_lightning.text import Unit, in_order, numbered, pieces
 
 _SHORT = 1 << 22
@@ -83,6 +84,7 @@ def beginning(path: Path) -> str:
 
 
 def _is_short(path: Path) -> bool:
+    check_regular(path)
     try:
         return path.stat().st_size <= _SHORT
     except OSError:

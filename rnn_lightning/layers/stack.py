@@ -22,6 +22,9 @@ from rnn_lightning.layers.transformer import Transformer
 
 StackState = tuple[State, ...]
 
+_MOST_LAYERS = 1000
+"""More are a slip, or somebody's joke: to make them takes all memory."""
+
 
 class Bidirectional(nn.Module):
     """One layer forwards beside one backwards, side by side in the output: [forward; backward], (B, T, 2H).
@@ -93,6 +96,8 @@ class RecurrentStack(nn.Module):
         super().__init__()
         if num_layers < 1:
             raise ValueError(f"num_layers is {num_layers}; it must be at least 1")
+        if num_layers > _MOST_LAYERS:
+            raise ValueError(f"num_layers is {num_layers}; it must be at most {_MOST_LAYERS}")
         check_share("dropout between layers", dropout)
         check_share("weight_dropout", weight_dropout)
         if dropout > 0.0 and num_layers == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,11 +13,12 @@ import torch
 
 from rnn_lightning import registry
 from rnn_lightning.tasks.base import CHECKPOINT_KEY, SequenceTask
+from rnn_lightning.tasks.trust import check_learnt, check_sizes, damaged_part, is_plain
 
 BEST = Path("checkpoints") / "best.ckpt"
 _PARTS = ("epoch", "hyper_parameters", "state_dict")
-_FOLDER = 0x10
-"""The mark of a folder among a zip file's attributes."""
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+"""How https://..., s3://... and file://... begin; a path has no use for the second stroke."""
 _UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, pickle.UnpicklingError),
     *(RuntimeError, EOFError, OSError, ValueError, KeyError),
@@ -29,12 +31,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: there is no such file, or it is not a whole checkpoint of rnn-lightning.
     """
+    if _ADDRESS.match(str(path)):
+        raise ValueError(f"{path} is an address: a checkpoint is a file on this machine, fetched by you")
     if path.is_dir():
         raise ValueError(f"{path} is a folder; a checkpoint is a file in it, such as {path / BEST}")
     if not path.is_file():
         raise ValueError(f"there is no checkpoint {path}{registry.did_you_mean(str(path), _neighbours(path))}")
     try:
-        damaged = _damaged_part(path)
+        damaged = damaged_part(path)
         checkpoint = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         # Torch's own words may advise to run whatever code the file holds: never.
@@ -50,24 +54,17 @@ def _neighbours(path: Path) -> list[str]:
     return [str(neighbour) for neighbour in path.parent.glob("*.ckpt")]
 
 
-def _damaged_part(path: Path) -> str | None:
-    """The first part of a checkpoint that is not as it was written; None where all are.
-
-    Torch does not look at the checksums: a weight that was changed on the disk would pass for a trained one.
-    """
-    with zipfile.ZipFile(path) as file:
-        # Of a part that is marked as a folder torch reads nothing, and takes what is in the memory for the weights.
-        folders = (part.filename for part in file.infolist() if part.external_attr & _FOLDER)
-        return file.testzip() or next(folders, None)
-
-
 def _is_ours(checkpoint: Any) -> bool:
     """Whether everything is there that makes a model."""
     if not isinstance(checkpoint, dict) or not {CHECKPOINT_KEY, *_PARTS} <= checkpoint.keys():
         return False
     origin = checkpoint[CHECKPOINT_KEY]
-    has_origin = isinstance(origin, dict) and {"task", "plugins", "version"} <= origin.keys()
-    return has_origin and isinstance(checkpoint["hyper_parameters"], dict)
+    if not isinstance(origin, dict) or not {"task", "plugins", "version"} <= origin.keys():
+        return False
+    known = (*(origin["task"], origin["version"]), *(origin["plugins"] if isinstance(origin["plugins"], list) else [0]))
+    kinds = ((checkpoint["hyper_parameters"], dict), (checkpoint["state_dict"], dict), (checkpoint["epoch"], int))
+    whole = all(isinstance(name, str) for name in known) and all(isinstance(value, kind) for value, kind in kinds)
+    return whole and is_plain(checkpoint["hyper_parameters"])
 
 
 def model_from(checkpoint: dict[str, Any]) -> SequenceTask:
@@ -80,15 +77,35 @@ def model_from(checkpoint: dict[str, Any]) -> SequenceTask:
     check_plugins(checkpoint)
     try:
         task = registry.resolve("tasks", origin["task"])
+        _check_size(task, checkpoint)
         model: SequenceTask = task(**checkpoint["hyper_parameters"])
         model.load_state_dict(checkpoint["state_dict"])
-    except (ValueError, TypeError, RuntimeError) as error:
+        words = 0 if model.encoder is None else model.encoder.vocab_size
+        check_learnt(checkpoint["hyper_parameters"], words, model.labels)
+    except Exception as error:
+        if origin["plugins"] and not isinstance(error, ValueError | TypeError | RuntimeError):
+            raise  # to be told with the line of the user's code
         needs = f" It needs {', '.join(origin['plugins'])}." if origin["plugins"] else ""
         raise ValueError(
             f"the checkpoint was written by rnn-lightning {origin['version']} and cannot be loaded: "
             f"{_first_line(error)}.{needs}"
         ) from error
     return model.eval()
+
+
+def _check_size(task: type[SequenceTask], checkpoint: dict[str, Any]) -> None:
+    """Refuses hyper-parameters that ask for more than the checkpoint has, before it takes their time or memory."""
+    layers, weights = checkpoint["hyper_parameters"].get("num_layers"), checkpoint["state_dict"]
+    if isinstance(layers, int) and layers > len(weights):
+        raise ValueError(f"its hyper-parameters ask for {layers:,} layers, and it has {len(weights)} weights")
+    try:
+        with torch.device("meta"):
+            shapes = task(**checkpoint["hyper_parameters"])
+    except Exception:
+        if checkpoint[CHECKPOINT_KEY]["plugins"]:
+            return  # others' layers may need values already when they are made
+        raise
+    check_sizes(shapes, weights)
 
 
 def check_plugins(checkpoint: dict[str, Any]) -> None:

@@ -117,12 +117,12 @@ CONFIGS = {
         "mine.yaml, line 2: model: there is no 'IMDb'; it belongs into the section 'data'",
     ),
     "a class of another kind": (
-        "optimizer:\n  class_path: torch.nn.Linear\n",
-        "mine.yaml, line 2: optimizer: there is no 'torch.nn.Linear'; there are Adafactor, ",
+        "optimizer:\n  class_path: rnn_lightning.layers.GRU\n",
+        "mine.yaml, line 2: optimizer: there is no 'rnn_lightning.layers.GRU'; there are Adafactor, ",
     ),
     "a class of a package that is not there": (
         "model:\n  class_path: my_package.MyTask\n",
-        "mine.yaml, line 2: model: there is no 'my_package.MyTask': no package my_package is installed",
+        "mine.yaml, line 2: model: 'my_package.MyTask' is not imported, which would run its code: a class may be of ",
     ),
     "a class that is a number": (
         "model:\n  class_path: 3\n",
@@ -371,9 +371,9 @@ FLAGS = [
     ("--trainer=null", "--trainer takes no value: it has options, such as --trainer.max_epochs 3"),
     ("--model=null", "model cannot be null"),
     ("--data=null", "data cannot be null"),
-    ("--model=my_package.MyTask", "model: there is no 'my_package.MyTask': no package my_package is installed"),
-    ("--data=rnn_lightning.IMDB", "data: there is no 'rnn_lightning.IMDB'; did you mean 'IMDb'?"),
-    ("--optimizer=torch.nn.Linear", "optimizer: there is no 'torch.nn.Linear'; there are Adafactor, "),
+    ("--model=my_package.MyTask", "model: 'my_package.MyTask' is not imported, which would run its code"),
+    ("--data=rnn_lightning.data.IMDB", "data: there is no 'rnn_lightning.data.IMDB'; did you mean 'IMDb'?"),
+    ("--optimizer=torch.optim.Linear", "optimizer: there is no 'torch.optim.Linear'; there are Adafactor, "),
     ("--data=LanguageModel", "data: there is no 'LanguageModel'; it belongs into the section 'model'"),
     (
         "--trainer.callbacks=GradientProb",

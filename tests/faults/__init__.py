@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "faults.md"
 _HEADER = "| fault | how it is injected | what is seen | what is lost |\n|---|---|---|---|\n"
 _TABLE = re.compile(re.escape(_HEADER) + r"(\|.*\n)*")
 

@@ -56,7 +56,7 @@ _rnn_lightning() {
         *" --trainer.default_root_dir") words='' look=folders ;;
         *" --checkpoint"|*" --early_stopping") words='null' look=nothing ;;
         *" --checkpoint.mode"|*" --early_stopping.mode") words='min max' look=nothing ;;
-        *--dry-run|*--help|*-v|*--json|*--int8|*-h|*--verbose) ;;
+        *--dry-run|*--allow-imports|*--help|*-v|*--json|*--int8|*-h|*--verbose) ;;
         *' '-*) look=nothing ;;
     esac
     if [[ $cur == -* ]]; then
@@ -71,19 +71,19 @@ _rnn_lightning() {
     fi
     if [[ -z $look ]]; then
         case $verb in
-        fit) words="--resume --seeds --run --dry-run --plugins --help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_checkpoint $of_early_stopping $of_seed_everything $of_ckpt_path" ;;
-        validate) words="--run --ckpt_path --json --plugins --help -v $of_config $of_data $of_trainer $of_seed_everything" ;;
-        test) words="--run --ckpt_path --json --plugins --help -v $of_config $of_data $of_trainer $of_seed_everything" ;;
-        predict) words="--text --file --output --run --ckpt_path --json --plugins --help -v $of_config $of_data $of_trainer $of_seed_everything" ;;
-        generate) words="--prompt --length --temperature --top_k --top_p --seed --run --ckpt_path --config --plugins --help" ;;
-        export) words="--output --int8 --run --ckpt_path --plugins --help" ;;
-        baseline) words="--json --plugins --help -v $of_config $of_data $of_seed_everything" ;;
-        compare) words="--rows --columns --seeds --jobs --metric --output --plugins --help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_checkpoint $of_early_stopping" ;;
-        find-lr) words="--output --plugins --help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_seed_everything" ;;
-        find-batch-size) words="--plugins --help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_seed_everything" ;;
+        fit) words="--resume --seeds --run --dry-run --plugins --allow-imports --help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_checkpoint $of_early_stopping $of_seed_everything $of_ckpt_path" ;;
+        validate) words="--run --ckpt_path --json --plugins --allow-imports --help -v $of_config $of_data $of_trainer $of_seed_everything" ;;
+        test) words="--run --ckpt_path --json --plugins --allow-imports --help -v $of_config $of_data $of_trainer $of_seed_everything" ;;
+        predict) words="--text --file --output --run --ckpt_path --json --plugins --allow-imports --help -v $of_config $of_data $of_trainer $of_seed_everything" ;;
+        generate) words="--prompt --length --temperature --top_k --top_p --seed --run --ckpt_path --config --plugins --allow-imports --help" ;;
+        export) words="--output --int8 --run --ckpt_path --plugins --allow-imports --help" ;;
+        baseline) words="--json --plugins --allow-imports --help -v $of_config $of_data $of_seed_everything" ;;
+        compare) words="--rows --columns --seeds --jobs --metric --output --plugins --allow-imports --help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_checkpoint $of_early_stopping" ;;
+        find-lr) words="--output --plugins --allow-imports --help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_seed_everything" ;;
+        find-batch-size) words="--plugins --allow-imports --help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_seed_everything" ;;
         report) words="--output --help" ;;
         list) words="--json --help" ;;
-        schema) words="--plugins --help" ;;
+        schema) words="--plugins --allow-imports --help" ;;
         completion) words="--help" ;;
         new) words="--help" ;;
         esac
