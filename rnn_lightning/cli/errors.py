@@ -41,7 +41,7 @@ def report(error: BaseException) -> int:
     A mistake gets a line, a fault in a plugin the line of its code; a fault of the program's is raised again with its
     traceback.
     """
-    mistake = mistake_in(error) or _in_plugin(error)
+    mistake = mistake_in(error) or in_plugin(error)
     if mistake is None:
         raise error
     # In one piece: other processes may say the same at the same time.
@@ -70,7 +70,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-def _in_plugin(error: BaseException) -> UserError | None:
+def in_plugin(error: BaseException) -> UserError | None:
     """Where the user's own code, a package or a file, ran into an error; None where it has no part in it.
 
     A ValueError that it raises on purpose is a mistake as one of ours is, and a line is enough.
