@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -113,6 +115,8 @@ def _plan(words: Words) -> Plan:
     """All that can be wrong is found here, before the first trial."""
     section = sweep_space.read(words.left)
     section = replace(section, trials=words.whole_number("--trials", section.trials))
+    if (all_there_is := section.combinations()) is not None:
+        section = replace(section, trials=len(all_there_is))
     options = sweep_space.without_section(words.left)
     command = sweep_space.check(section, options)
     config = command.config
@@ -126,12 +130,7 @@ def _plan(words: Words) -> Plan:
                 f"trainer.{name} is {config.trainer[name]}, and a trial of a sweep is one process: "
                 "--jobs runs several trials side by side"
             )
-    folder = Path(words.one("--output") or "sweep")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--output {folder} cannot be made: {error.strerror}") from error
-    return Plan(section, options, command, folder, words.has("--json"))
+    return Plan(section, options, command, Path(words.one("--output") or "sweep"), words.has("--json"))
 
 
 def _with_optuna(plan: Plan, words: Words, jobs: int, options: list[str]) -> int:
@@ -140,7 +139,8 @@ def _with_optuna(plan: Plan, words: Words, jobs: int, options: list[str]) -> int
     url, name = words.one("--storage"), words.one("--study")
     if name is not None and url is None:
         raise UserError(f"--study {name} is the name of a study in a database: give --storage too")
-    search = Search(plan.folder, plan.sweep, plan.direction, url, name or plan.folder.resolve().name)
+    with _folder(plan.folder):
+        search = Search(plan.folder, plan.sweep, plan.direction, url, name or plan.folder.resolve().name)
     if _WORKER in os.environ:
         work(plan, search)
         return 0
@@ -155,6 +155,28 @@ def _with_optuna(plan: Plan, words: Words, jobs: int, options: list[str]) -> int
     else:
         _work_together(plan, search, jobs, options)
     return _sum_up(plan, search)
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """The folder of a sweep; gone again where it does not begin.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output {folder} cannot be made: {error.strerror}") from error
+    try:
+        yield
+    except UserError:
+        from rnn_lightning.cli.sweep_study import LOCK
+
+        if [path.name for path in folder.iterdir()] == [LOCK]:
+            (folder / LOCK).unlink()
+            folder.rmdir()
+        raise
 
 
 def _training(plan: Plan) -> dict[str, Any]:
@@ -255,14 +277,14 @@ def _end(number: int, frame: object) -> NoReturn:
 
 def _sum_up(plan: Plan, search: Search) -> int:
     """Says what was best, and keeps it."""
-    best, trials, names = search.best(), search.trials(), list(plan.sweep.space)
+    best, trials = search.best(), search.trials()
     paths = [plan.folder / "trials.csv"]
-    write_table(paths[0], trials, plan.metric, names)
+    write_table(paths[0], trials, plan.metric, plan.sweep.space)
     chosen = next((trial for trial in trials if trial.number == best), None)
     run = None if chosen is None else search.run(chosen.number)
     if chosen is not None:
         paths.append(write_best(plan, chosen))
-        paths += write_pictures(plan.folder, search.study, plan.metric, names)
+        paths += write_pictures(plan.folder, trials, plan.metric, plan.direction, plan.sweep.space)
     return tell(plan, trials, chosen, run, paths)
 
 

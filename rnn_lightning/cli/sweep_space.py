@@ -6,12 +6,14 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 from rnn_lightning.cli import configs
 from rnn_lightning.cli.app import FitCommand
-from rnn_lightning.cli.errors import UserError, shown
+from rnn_lightning.cli.errors import UserError, mistake_in, shown
 from rnn_lightning.cli.places import place
 from rnn_lightning.registry import did_you_mean
 
@@ -68,6 +70,15 @@ class Sweep:
         """Options of fit that hold in each trial, whatever is said elsewhere."""
         decided = {"monitor": self.metric, "mode": self.direction}
         return [f"--checkpoint.{name}={value}" for name, value in decided.items() if value is not None]
+
+    def combinations(self) -> list[dict[str, Any]] | None:
+        """All that can be tried, in an order without meaning, where that is no more than `trials`; else None."""
+        each = [values for values in self.space.values() if not isinstance(values, Range)]
+        if len(each) < len(self.space) or math.prod(map(len, each)) > self.trials:
+            return None
+        found = [dict(zip(self.space, values, strict=True)) for values in product(*each)]
+        Random(self.seed).shuffle(found)
+        return found
 
 
 KEYS = tuple(part.name for part in fields(Sweep) if part.name != "places")
@@ -169,7 +180,9 @@ def _range(name: str, values: dict[str, Any]) -> Range:
             raise ValueError(f"sweep.space: {name} lacks '{key}'")
     for key in ("low", "high", "step"):
         value = values.get(key)
-        if key in values and (isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)):
+        if key in values and (
+            isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)
+        ):
             raise ValueError(f"sweep.space: {name} wants a number for '{key}', not '{shown(value)}'")
     if not isinstance(values.get("log", False), bool):
         raise ValueError(f"sweep.space: {name} wants true or false for 'log', not '{shown(values['log'])}'")
@@ -206,15 +219,8 @@ def without_section(options: list[str]) -> list[str]:
     return found
 
 
-class _Parsed(FitCommand):
-    """A command line that is only looked at."""
-
-    def instantiate_classes(self) -> None:
-        """Makes nothing."""
-
-
 def check(sweep: Sweep, options: list[str]) -> FitCommand:
-    """Finds wrong names and values in the space.
+    """Finds wrong names and values in the space, without training.
 
     Args:
         sweep: the section.
@@ -226,18 +232,16 @@ def check(sweep: Sweep, options: list[str]) -> FitCommand:
     Raises:
         UserError: fit would refuse a name or a value.
     """
-    base = [f"--config={configs.base()}", *options]
-    points = _points(sweep.space)
-    looked_at: _Parsed | None = None
-    for point in points:
+    first, *others = _points(sweep.space)
+    command = _command(sweep, options, first)
+    for point in others:
         try:
-            if looked_at is None:
-                looked_at = _Parsed("sweep", [*base, *words(point), *sweep.forced])
-            else:
-                looked_at.parse_arguments(looked_at.parser, [*base, *words(point), *sweep.forced])
-        except UserError as error:
-            raise _blamed(sweep, base, point, error) from error
-    return FitCommand("sweep", [*base, *words(points[0]), *sweep.forced])
+            _command(sweep, options, point)
+        except UserError:
+            # Values that only do not go together are left to the trials.
+            for name, value in point.items():
+                _command(sweep, options, {**first, name: value}, blamed=name)
+    return command
 
 
 def _points(space: Space) -> list[dict[str, Any]]:
@@ -247,15 +251,41 @@ def _points(space: Space) -> list[dict[str, Any]]:
     return [{name: values[number % len(values)] for name, values in ends.items()} for number in range(count)]
 
 
-def _blamed(sweep: Sweep, base: list[str], point: dict[str, Any], error: UserError) -> UserError:
-    """The mistake, with the line of the value that it comes with."""
-    given = words(point)
-    for count in range(len(given) + 1):
-        try:
-            _Parsed("sweep", [*base, *given[:count], *sweep.forced])
-        except UserError as first:
-            if count == 0 and str(first) != str(error):
-                continue  # an option that is lacking is among those of the space
-            name = given[count - 1].partition("=")[0].removeprefix("--")
-            return first if count == 0 else UserError(f"{sweep.places[name]}sweep.space: {first}")
-    return error
+def _command(sweep: Sweep, options: list[str], values: dict[str, Any], blamed: str = "") -> FitCommand:
+    """A trial that could be.
+
+    Raises:
+        UserError: it could not, with the line of the value that is to blame.
+    """
+    given = words(values)
+    try:
+        return _made([*options, *given, *sweep.forced])
+    except UserError as error:
+        if blamed:
+            raise UserError(f"{sweep.places[blamed]}sweep.space: {error}") from error
+        for count in range(len(given)):
+            try:
+                _made([*options, *given[:count], *sweep.forced])
+            except UserError as earlier:
+                if str(earlier) == str(error):
+                    # Already without this value, and without any the mistake is that of the other options.
+                    blamed = given[count - 1].partition("=")[0].removeprefix("--") if count else ""
+                    break
+        else:
+            blamed = given[-1].partition("=")[0].removeprefix("--")
+        raise (UserError(f"{sweep.places[blamed]}sweep.space: {error}") if blamed else error) from error
+
+
+def _made(options: list[str]) -> FitCommand:
+    """A training.
+
+    Raises:
+        UserError: fit would refuse it.
+    """
+    try:
+        return FitCommand("sweep", [f"--config={configs.base()}", *options])
+    except Exception as error:
+        mistake = mistake_in(error)
+        if mistake is None or isinstance(mistake, UserError):
+            raise
+        raise UserError(str(mistake)) from error

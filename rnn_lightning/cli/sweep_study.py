@@ -25,7 +25,7 @@ from rnn_lightning.cli import job, runs
 from rnn_lightning.cli.errors import TrainingError, UserError, shown
 from rnn_lightning.cli.sweep_space import Range, Sweep
 
-JOURNAL = "study.journal"
+JOURNAL, LOCK = "study.journal", ".lock"
 _AGAIN, _KILLED = "again", "killed"
 """What a trial knows that takes the place of another: its number, and whether that was killed."""
 _HEARTBEAT, _SILENCE = 60, 300
@@ -78,7 +78,7 @@ class Search:
         _quiet()
         self.folder, self._sweep, self._is_shared = folder, sweep, url is not None
         self._distributions = {option: _distribution(values) for option, values in sweep.space.items()}
-        self.lock = FileLock(folder / ".lock")
+        self.lock = FileLock(folder / LOCK)
         pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
         if sweep.pruning == "median":
             # It begins with the validation that it is told, and they are counted from 1.
@@ -183,7 +183,9 @@ class Search:
     def trials(self) -> list[Trial]:
         """All trials that count, the best first; those that were pruned behind those that were finished."""
         order = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
-        known = sorted((t for t in self._counted() if t.state in order), key=lambda t: (order.index(t.state), *self._rank(t)))
+        known = sorted(
+            (t for t in self._counted() if t.state in order), key=lambda t: (order.index(t.state), *self._rank(t))
+        )
         return [self._told(trial) for trial in known]
 
     def _told(self, trial: FrozenTrial) -> Trial:
@@ -221,6 +223,13 @@ class Search:
         is_hopeless = len(failures) == len(taken) >= _SAME_FAILURE and len(set(failures)) == 1
         if len(taken) >= self._sweep.trials or is_hopeless:
             return None
+        if len(taken) == len(known) and (all_there_is := self._sweep.combinations()) is not None:
+            # Few enough to try each of them once.
+            tried = [trial.params for trial in taken]
+            left = [values for values in all_there_is if values not in tried]
+            if not left:
+                return None
+            self.study.enqueue_trial(left[0])
         # What is proposed depends on the trials before it, whichever process asks, and however often the sweep stopped.
         seed = int(np.random.SeedSequence([self._sweep.seed, len(taken)]).generate_state(1)[0])
         self.study.sampler = optuna.samplers.TPESampler(seed=seed)
@@ -293,9 +302,9 @@ def _database(url: str) -> optuna.storages.BaseStorage:
     Raises:
         UserError: there is none.
     """
-    shown_url = url
+    name = ""
     try:
-        shown_url = make_url(url).render_as_string(hide_password=True)
+        name = f" {make_url(url).render_as_string(hide_password=True)}"
         return optuna.storages.RDBStorage(
             url,
             engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True},
@@ -304,7 +313,7 @@ def _database(url: str) -> optuna.storages.BaseStorage:
             heartbeat_stale_trial_callback=_try_again,
         )
     except (SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
-        raise UserError(f"--storage {shown_url} cannot be used: {_first_line(error)}") from error
+        raise UserError(f"--storage{name} cannot be used: {_first_line(error)}") from error
 
 
 def _first_line(error: BaseException) -> str:

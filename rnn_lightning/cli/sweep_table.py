@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rnn_lightning.cli.errors import shown
 from rnn_lightning.cli.files import write_whole
 from rnn_lightning.cli.pictures import save
-from rnn_lightning.cli.sweep_space import written_out
+from rnn_lightning.cli.sweep_space import Space, written_out
 
 if TYPE_CHECKING:
-    import optuna
-
     from rnn_lightning.cli.sweep_study import Trial
 
 _SHOWN = 10
 """Trials that are printed: the others stand in the file."""
-_SIZE = (8.0, 4.5)
 
 
 def value_in_words(value: Any) -> str:
@@ -38,8 +35,10 @@ def printed(trials: list[Trial], metric: str, names: Iterable[str]) -> str:
     head = ["trial", "state", metric, "epochs", *names]
     rows = [[_number(t), t.state, *_measured(t), *(_of(t, name) for name in names)] for t in trials[:_SHOWN]]
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    lines = ["  ".join(_aligned(cell, width, column) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
-             for row in [head, *rows]]
+    lines = [
+        "  ".join(_aligned(cell, width, column) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in [head, *rows]
+    ]
     more = [f"... and {len(trials) - _SHOWN} more"] if len(trials) > _SHOWN else []
     failed = [f"trial {trial.number} failed: {trial.why}" for trial in trials if trial.why]
     return "\n".join([*(line.rstrip() for line in lines), *more, *failed])
@@ -55,34 +54,21 @@ def write_table(path: Path, trials: list[Trial], metric: str, names: Iterable[st
     write_whole(path, text.getvalue().encode())
 
 
-def write_pictures(folder: Path, study: optuna.Study, metric: str, names: list[str]) -> list[Path]:
+def write_pictures(folder: Path, trials: list[Trial], metric: str, direction: str, space: Space) -> list[Path]:
     """Draws how the best value came about, each option beside the value, and all options together.
 
     Returns:
-        The files; none where no trial came to its end.
+        The files.
     """
-    from matplotlib import pyplot
-    from optuna.trial import TrialState
-    from optuna.visualization import matplotlib as drawn
+    from rnn_lightning.cli import sweep_pictures  # which imports matplotlib
 
-    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        return []
     pictures = {
-        "history.png": lambda: drawn.plot_optimization_history(study, target_name=metric),
-        "slices.png": lambda: drawn.plot_slice(study, names, target_name=metric),
-        "parallel.png": lambda: drawn.plot_parallel_coordinate(study, names, target_name=metric),
+        "history.png": sweep_pictures.history(trials, metric, direction),
+        "slices.png": sweep_pictures.slices(trials, metric, space),
+        "parallel.png": sweep_pictures.parallel(trials, metric, direction, space),
     }
-    with pyplot.rc_context():
-        for name, draw in pictures.items():
-            draw()
-            figure = pyplot.gcf()
-            figure.set_size_inches(_SIZE)
-            if name == "parallel.png":  # its axes lie above one another, which no layout engine understands
-                figure.subplots_adjust(bottom=0.3)
-            else:
-                figure.set_layout_engine("constrained")
-            save(figure, folder / name)
-            pyplot.close(figure)
+    for name, figure in pictures.items():
+        save(figure, folder / name)
     return [folder / name for name in pictures]
 
 
