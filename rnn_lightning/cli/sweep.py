@@ -144,7 +144,7 @@ def _with_optuna(plan: Plan, words: Words, jobs: int, options: list[str]) -> int
     if _WORKER in os.environ:
         work(plan, search)
         return 0
-    search.take_up(_training(plan))
+    search.take_up(training(plan))
     done = search.ended()
     model, data = plan.command.config.model.as_dict(), plan.command.datamodule
     what = f"{runs.architecture(model)} on {getattr(data, 'name', type(data).__name__.lower())}"
@@ -154,7 +154,9 @@ def _with_optuna(plan: Plan, words: Words, jobs: int, options: list[str]) -> int
         work(plan, search)
     else:
         _work_together(plan, search, jobs, options)
-    return _sum_up(plan, search)
+    trials = search.trials()
+    best = next((trial for trial in trials if trial.state == "finished"), None)
+    return sum_up(plan, trials, best, None if best is None else search.run(best.number))
 
 
 @contextmanager
@@ -179,8 +181,12 @@ def _folder(folder: Path) -> Iterator[None]:
         raise
 
 
-def _training(plan: Plan) -> dict[str, Any]:
-    """What all trials have in common, by the names of options."""
+def training(plan: Plan) -> dict[str, Any]:
+    """What all trials have in common, by the names of options.
+
+    Args:
+        plan: what is searched.
+    """
     content = yaml.safe_load(written_out(plan.command))
     found = dict(_leaves({**content, "plugins": " ".join(plugins.fingerprints())}))
     searched = {f"{name}{end}" for name in plan.sweep.space for end in ("", ".class_path")}
@@ -275,44 +281,23 @@ def _end(number: int, frame: object) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _sum_up(plan: Plan, search: Search) -> int:
-    """Says what was best, and keeps it."""
-    best, trials = search.best(), search.trials()
-    paths = [plan.folder / "trials.csv"]
-    write_table(paths[0], trials, plan.metric, plan.sweep.space)
-    chosen = next((trial for trial in trials if trial.number == best), None)
-    run = None if chosen is None else search.run(chosen.number)
-    if chosen is not None:
-        paths.append(write_best(plan, chosen))
-        paths += write_pictures(plan.folder, trials, plan.metric, plan.direction, plan.sweep.space)
-    return tell(plan, trials, chosen, run, paths)
-
-
-def write_best(plan: Plan, best: Trial) -> Path:
-    """Writes the best trial's config, which is one as any other."""
-    from rnn_lightning.cli.app import FitCommand
-
-    command = FitCommand("sweep", [f"--config={configs.base()}", *plan.of_trial(best.options)])
-    path = plan.folder / "best.yaml"
-    title = f"# The best of a sweep, trial {best.number}: {plan.metric} {best.value:.4f}"
-    again = " ".join(("rnn-lightning fit --config", str(path), *plugins.words()))
-    write_whole(path, f"{title}\n# {again}\n{written_out(command)}".encode())
-    return path
-
-
-def tell(plan: Plan, trials: list[Trial], best: Trial | None, run: Path | None, paths: list[Path]) -> int:
-    """Prints the result.
+def sum_up(plan: Plan, trials: list[Trial], best: Trial | None, run: Path | None) -> int:
+    """Says what was best, and keeps it.
 
     Args:
         plan: what was searched.
         trials: all of them, the best first.
-        best: the best one; None where all failed.
+        best: the best one; None where none came to its end.
         run: its run folder.
-        paths: the files that were written.
 
     Returns:
         The exit code.
     """
+    paths = [plan.folder / "trials.csv"]
+    write_table(paths[0], trials, plan.metric, plan.sweep.space)
+    if best is not None:
+        paths.append(_write_best(plan, best))
+        paths += write_pictures(plan.folder, trials, plan.metric, plan.direction, plan.sweep.space)
     if plan.to_programs:
         content = {
             **{"metric": plan.metric, "direction": plan.direction, "folder": str(plan.folder)},
@@ -331,3 +316,15 @@ def tell(plan: Plan, trials: list[Trial], best: Trial | None, run: Path | None, 
     verbs = (("fit --config", str(paths[1])), ("test --run", str(run)))
     plan.say(f"Next: {'  ·  '.join(' '.join(('rnn-lightning', *words, *loaded)) for words in verbs)}")
     return 0
+
+
+def _write_best(plan: Plan, best: Trial) -> Path:
+    """Writes the best trial's config, which is one as any other."""
+    from rnn_lightning.cli.app import FitCommand
+
+    command = FitCommand("sweep", [f"--config={configs.base()}", *plan.of_trial(best.options)])
+    path = plan.folder / "best.yaml"
+    title = f"# The best of a sweep, trial {best.number}: {plan.metric} {best.value:.4f}"
+    again = " ".join(("rnn-lightning fit --config", str(path), *plugins.words()))
+    write_whole(path, f"{title}\n# {again}\n{written_out(command)}".encode())
+    return path

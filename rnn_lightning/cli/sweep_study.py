@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import optuna
 from filelock import FileLock
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from rnn_lightning.cli import job, runs
 from rnn_lightning.cli.errors import TrainingError, UserError, shown
-from rnn_lightning.cli.sweep_space import Range, Sweep
+from rnn_lightning.cli.sweep_space import Range, Space, Sweep
 
 JOURNAL, LOCK = "study.journal", ".lock"
 _AGAIN, _KILLED = "again", "killed"
@@ -75,9 +75,9 @@ class Search:
     """
 
     def __init__(self, folder: Path, sweep: Sweep, direction: str, url: str | None, name: str) -> None:
-        _quiet()
+        quiet()
         self.folder, self._sweep, self._is_shared = folder, sweep, url is not None
-        self._distributions = {option: _distribution(values) for option, values in sweep.space.items()}
+        self._distributions = distributions(sweep.space)
         self.lock = FileLock(folder / LOCK)
         pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
         if sweep.pruning == "median":
@@ -102,10 +102,7 @@ class Search:
         Raises:
             UserError: it was begun with another space or another training.
         """
-        space = {
-            name: json.loads(optuna.distributions.distribution_to_json(kind))["attributes"]
-            for name, kind in self._distributions.items()
-        }
+        space = described(self._distributions)
         with self.lock, kept():
             known = self.study.user_attrs
             for what, now in (("space", space), ("training", dict(training))):
@@ -113,7 +110,7 @@ class Search:
                     self.study.set_user_attr(what, now)
                 elif known[what] != now:
                     raise UserError(
-                        f"the study in {self.folder}/ {_difference(what, known[what], now)}; "
+                        f"the study in {self.folder}/ {difference(what, known[what], now)}; "
                         "give another --output, or the same options as before"
                     )
             counted = self._counted()
@@ -183,9 +180,8 @@ class Search:
     def trials(self) -> list[Trial]:
         """All trials that count, the best first; those that were pruned behind those that were finished."""
         order = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
-        known = sorted(
-            (t for t in self._counted() if t.state in order), key=lambda t: (order.index(t.state), *self._rank(t))
-        )
+        known = [trial for trial in self._counted() if trial.state in order]
+        known.sort(key=lambda trial: (order.index(trial.state), *self._rank(trial)))
         return [self._told(trial) for trial in known]
 
     def _told(self, trial: FrozenTrial) -> Trial:
@@ -321,7 +317,19 @@ def _first_line(error: BaseException) -> str:
     return shown(str(getattr(cause, "orig", None) or cause).strip().partition("\n")[0])
 
 
-def _distribution(values: tuple[Any, ...] | Range) -> optuna.distributions.BaseDistribution:
+def distributions(space: Space) -> dict[str, BaseDistribution]:
+    """The space as Optuna has it."""
+    return {option: _distribution(values) for option, values in space.items()}
+
+
+def described(space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    """The space in plain values, to be compared with another."""
+    return {
+        name: json.loads(optuna.distributions.distribution_to_json(kind))["attributes"] for name, kind in space.items()
+    }
+
+
+def _distribution(values: tuple[Any, ...] | Range) -> BaseDistribution:
     if not isinstance(values, Range):
         return CategoricalDistribution(values)
     if values.is_whole:
@@ -329,7 +337,7 @@ def _distribution(values: tuple[Any, ...] | Range) -> optuna.distributions.BaseD
     return FloatDistribution(float(values.low), float(values.high), values.log, values.step)
 
 
-def _difference(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def difference(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The first thing that is not the same, in words."""
     name = next(key for key in (*before, *now) if before.get(key, ...) != now.get(key, ...))
     if what == "space":
@@ -339,7 +347,7 @@ def _difference(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) ->
     return f"is of another training: {name} was {shown(before.get(name))}, not {shown(now.get(name))}"
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """What there is to say, the sweep says."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", module=r"optuna\.")

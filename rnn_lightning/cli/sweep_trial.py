@@ -82,10 +82,8 @@ def run(
     with (folder / LOG).open("w", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
         try:
             command = FitCommand("sweep", [f"--config={configs.base()}", *options])
-            monitored, better = (
-                command.config.checkpoint.monitor,
-                max if command.config.checkpoint.mode == "max" else min,
-            )
+            monitored = command.config.checkpoint.monitor
+            better = max if command.config.checkpoint.mode == "max" else min
             watch = Watch(monitored, report)
             with command.placed():
                 check_intervals(command)
