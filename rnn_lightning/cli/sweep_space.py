@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from rnn_lightning.cli import configs
 from rnn_lightning.cli.app import FitCommand
+from rnn_lightning.cli.arguments import FIXED, arguments, classes
 from rnn_lightning.cli.errors import UserError, mistake_in, shown
 from rnn_lightning.cli.places import place
 from rnn_lightning.registry import did_you_mean
@@ -262,7 +263,7 @@ def _command(sweep: Sweep, options: list[str], values: dict[str, Any], blamed: s
         return _made([*options, *given, *sweep.forced])
     except UserError as error:
         if blamed:
-            raise UserError(f"{sweep.places[blamed]}sweep.space: {error}") from error
+            raise _in_space(sweep, blamed, error) from error
         for count in range(len(given)):
             try:
                 _made([*options, *given[:count], *sweep.forced])
@@ -273,7 +274,25 @@ def _command(sweep: Sweep, options: list[str], values: dict[str, Any], blamed: s
                     break
         else:
             blamed = given[-1].partition("=")[0].removeprefix("--")
-        raise (UserError(f"{sweep.places[blamed]}sweep.space: {error}") if blamed else error) from error
+        if not blamed:
+            raise
+        raise _in_space(sweep, blamed, error) from error
+
+
+def _in_space(sweep: Sweep, name: str, error: UserError) -> UserError:
+    """A mistake that comes with an option of the space, where it stands."""
+    known = names()
+    whole = [other for other in known if other.endswith(f".{name}")]  # its section is forgotten
+    said = str(error) if name in known else f"there is no option '{name}'{did_you_mean(name, whole or known)}"
+    return UserError(f"{sweep.places[name]}sweep.space: {said}")
+
+
+def names() -> list[str]:
+    """The options that can be searched, of whatever class."""
+    owners = [(section, owner) for section in configs.CHOSEN for owner in classes(section).values()]
+    owners += [(section, owner) for section, owner in FIXED.items() if section not in _SAME]
+    options = [f"{section}.{option}" for section, owner in owners for option in arguments(owner)]
+    return list(dict.fromkeys((*configs.CHOSEN, "early_stopping", "seed_everything", *options)))
 
 
 def _made(options: list[str]) -> FitCommand:

@@ -194,7 +194,7 @@ class Search:
 
     def _value(self, trial: FrozenTrial) -> float | None:
         """The best of what was measured, of a pruned trial too."""
-        if trial.state is TrialState.COMPLETE:
+        if trial.state in (TrialState.COMPLETE, TrialState.FAIL):
             return trial.value
         better = max if self.study.direction is optuna.study.StudyDirection.MAXIMIZE else min
         return better(trial.intermediate_values.values(), default=None)
@@ -343,7 +343,7 @@ def difference(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
     if what == "space":
         if name not in now:
             return f"searches another space: it has {name} too"
-        return f"searches another space: {'it does not have ' if name not in before else 'other values of '}{name}"
+        return f"searches another space: it has {'no' if name not in before else 'other values of'} {name}"
     return f"is of another training: {name} was {shown(before.get(name))}, not {shown(now.get(name))}"
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from rnn_lightning.callbacks.journal import say
-from rnn_lightning.cli import configs
+from rnn_lightning.cli import configs, runs
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.errors import TrainingError, in_plugin, mistake_in
 from rnn_lightning.cli.fit import check_intervals, train_with, trainer_in
@@ -78,7 +78,7 @@ def run(
     Returns:
         What became of it; a training that fails is an outcome too.
     """
-    start, epochs = time.monotonic(), 0
+    start = time.monotonic()
     with (folder / LOG).open("w", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
         try:
             command = FitCommand("sweep", [f"--config={configs.base()}", *options])
@@ -90,7 +90,6 @@ def run(
                 trainer = trainer_in(folder, command)
                 trainer.callbacks.append(watch)  # type: ignore[attr-defined]  # set, not declared
                 train_with(command, trainer, None, 0)
-            epochs = trainer.current_epoch
             if not watch.values:
                 raise TrainingError(f"{monitored} was not measured: the training ended before its first validation")
         except reraised:
@@ -99,12 +98,12 @@ def run(
             why = str(mistake_in(error) or in_plugin(error) or f"{type(error).__name__}: {error}").strip()
             print(f"rnn-lightning: {why}")
             traceback.print_exc()
-            return Outcome(None, epochs, _since(start), why=why.partition("\n")[0])
+            return Outcome(None, runs.at_a_glance(folder).epochs, _since(start), why=why.partition("\n")[0])
         finally:
             # Model and Trainer hold each other, and the next trial is to have their memory.
             command = trainer = None  # type: ignore[assignment]
             gc.collect()
-    return Outcome(better(watch.values), epochs, _since(start), watch.was_pruned)
+    return Outcome(better(watch.values), runs.at_a_glance(folder).epochs, _since(start), watch.was_pruned)
 
 
 def _since(start: float) -> float:

@@ -43,7 +43,7 @@ def _rows(folder: str = "sweep") -> list[dict[str, str]]:
 def _search(folder: str = "sweep", url: str | None = None) -> Search:
     """The study as another worker sees it."""
     space = {"optimizer.lr": Range(1e-4, 1e-2, log=True)}
-    return Search(Path(folder), Sweep(space, trials=3), "min", url, Path(folder).resolve().name)
+    return Search(Path(folder), Sweep(space, trials=2), "min", url, Path(folder).resolve().name)
 
 
 def test_trials_are_trained_compared_and_the_best_can_be_repeated_and_tested(command: Command) -> None:
@@ -105,8 +105,8 @@ def test_a_study_of_another_space_or_training_is_not_gone_on_with(command: Comma
         "the study in sweep/ is of another training: data.num_train was 64, not 32; give another --output",
     )
     for lines, said in (
-        (("optimizer.lr: {low: 1.0e-4, high: 1.0e-1, log: true}",), "other values of optimizer.lr"),
-        ((RATES, "model.dropout: [0.0, 0.1]"), "it does not have model.dropout"),
+        (("optimizer.lr: {low: 1.0e-4, high: 1.0e-1, log: true}",), "it has other values of optimizer.lr"),
+        ((RATES, "model.dropout: [0.0, 0.1]"), "it has no model.dropout"),
         (("model.dropout: [0.0, 0.1]",), "it has optimizer.lr too"),
     ):
         _space(*lines, trials=1)
@@ -223,8 +223,8 @@ def test_a_mistake_that_all_trials_share_ends_the_sweep_soon_and_can_be_mended(c
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("model.hiden_size: [3]", "SequenceClassifier has no option 'hiden_size'; did you mean 'hidden_size'?"),
-        ("hidden_size: [3]", "there is no option --hidden_size; did you mean '--model.hidden_size'?"),
+        ("model.hiden_size: [3]", "there is no option 'model.hiden_size'; did you mean 'model.hidden_size'?"),
+        ("hidden_size: [3]", "there is no option 'hidden_size'; did you mean 'model.hidden_size'?"),
         ("model.cell: [gru, lsmt]", "there is no recurrent layer 'lsmt'"),
         ("model.dropout: [0.1, 1.5]", "dropout is 1.5; it must be at least 0 and below 1"),
         ("model.hidden_size: {low: 0.5, high: 3.5}", "model.hidden_size wants a whole number, not '0.5'"),
@@ -308,3 +308,39 @@ def test_other_verbs_do_not_take_the_section(command: Command) -> None:
     _space(RATES)
     one_mistake(command("fit", "--config=mine.yaml"), "mine.yaml, line 1: the section 'sweep' says what is searched")
     assert [path.name for path in Path().iterdir()] == ["mine.yaml"]
+
+
+def test_one_that_is_killed_twice_counts_as_failed(command: Command) -> None:
+    _space(RATES, trials=2)
+    Path("sweep").mkdir()
+    search = _search()
+    for _ in range(2):
+        # A killed process leaves a trial that is running, in a folder that nobody has locked.
+        with search.lock:
+            search._pass_over_the_dead()
+            assert search._asked() is not None
+    tried = {trial.params["optimizer.lr"] for trial in search.study.get_trials()}
+    assert len(tried) == 1
+    assert _sweep(command).code == 0
+    told = {row["state"]: row for row in _rows()}
+    assert set(told) == {"finished", "failed"}
+    assert told["failed"]["why"] == "its process was killed, twice"
+    assert float(told["failed"]["optimizer.lr"]) == tried.pop()
+
+
+@pytest.mark.slow
+def test_ray_tries_the_same_space_and_goes_on(command: Command) -> None:
+    pytest.importorskip("ray", reason="Ray is an extra of its own: pip install 'rnn-lightning[ray]'")
+    _space(RATES, trials=2)
+    result = _sweep(command, "--engine=ray")
+    assert result.code == 0, result
+    assert {row["state"] for row in _rows()} == {"finished"}
+    assert len({row["optimizer.lr"] for row in _rows()}) == 2
+    assert "Best: trial " in result.out
+    run = result.out.split("--run ")[-1].strip()
+    assert command("test", "--run", run).code == 0
+    assert command("fit", "--config", "sweep/best.yaml").code == 0
+    before = _rows()
+    assert _sweep(command, "--engine=ray").code == 0
+    assert _rows() == before
+    one_mistake(_sweep(command, "--engine=ray", "--data.num_train=32"), "is of another training: data.num_train was 64")
