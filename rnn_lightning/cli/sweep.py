@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -221,7 +222,7 @@ def work(plan: Plan, search: Search) -> None:
                 outcome = sweep_trial.run(
                     search.run(trial.number),
                     plan.of_trial(trial.params),
-                    lambda value, number, trial=trial: search.report(trial, value, number),
+                    partial(search.report, trial),
                     (StudyLostError,),
                 )
             except (KeyboardInterrupt, SystemExit):
@@ -257,7 +258,7 @@ def _work_together(plan: Plan, search: Search, jobs: int, options: list[str]) ->
         running.append(subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, process_group=0))
 
     try:
-        for _ in range(jobs):
+        for _ in range(min(jobs, plan.sweep.trials - search.ended())):
             start()
         while running:
             ended = running[0]

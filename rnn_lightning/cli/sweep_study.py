@@ -17,6 +17,7 @@ from filelock import FileLock
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -88,7 +89,7 @@ class Search:
             self.study = optuna.create_study(
                 storage=storage,
                 study_name=name,
-                direction={"min": "minimize", "max": "maximize"}[direction],
+                direction=StudyDirection.MAXIMIZE if direction == "max" else StudyDirection.MINIMIZE,
                 pruner=pruner,
                 load_if_exists=True,
             )
@@ -139,9 +140,11 @@ class Search:
                     run.mkdir(parents=True)
                     stack.enter_context(job.at_work(run))
                     trial.set_user_attr("host", socket.gethostname())
-            if trial is not None:
-                stack.enter_context(get_heartbeat_thread(trial._trial_id, self.study._storage))
-            yield trial
+            if trial is None:
+                yield None
+                return
+            with get_heartbeat_thread(trial._trial_id, self.study._storage):
+                yield trial
 
     def tell(self, trial: optuna.Trial, value: float | None, attributes: Mapping[str, Any], was_pruned: bool) -> None:
         """Keeps what became of a trial; its checkpoints only if it is the best so far."""
@@ -196,11 +199,11 @@ class Search:
         """The best of what was measured, of a pruned trial too."""
         if trial.state in (TrialState.COMPLETE, TrialState.FAIL):
             return trial.value
-        better = max if self.study.direction is optuna.study.StudyDirection.MAXIMIZE else min
+        better = max if self.study.direction is StudyDirection.MAXIMIZE else min
         return better(trial.intermediate_values.values(), default=None)
 
     def _rank(self, trial: FrozenTrial) -> tuple[float, int]:
-        sign = -1 if self.study.direction is optuna.study.StudyDirection.MAXIMIZE else 1
+        sign = -1 if self.study.direction is StudyDirection.MAXIMIZE else 1
         value = self._value(trial)
         return float("inf") if value is None else sign * value, trial.number
 
