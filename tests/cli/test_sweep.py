@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rnn_lightning import SequenceClassifier
+from rnn_lightning.cli import sweep_space
+from rnn_lightning.cli.marked import Loader
 from rnn_lightning.cli.sweep_space import Range, Sweep
-from rnn_lightning.cli.sweep_study import Search
+from rnn_lightning.cli.sweep_study import Search, distributions, quiet
 from tests.cli.helpers import epochs, measured, one_mistake, recorded
 from tests.conftest import Command, Result
 
@@ -85,16 +90,14 @@ def test_trials_are_trained_compared_and_the_best_can_be_repeated_and_tested(com
 
 
 def test_the_same_command_goes_on_and_its_trials_are_those_of_one_that_never_stopped(command: Command) -> None:
-    _space(RATES, "model.num_layers: {low: 1, high: 2}", trials=4)
+    _space(RATES, "model.num_layers: {low: 1, high: 2}", trials=3)
     _sweep(command, "--output=whole")
-    _sweep(command, "--output=parts", "--trials=2")
+    _sweep(command, "--output=parts", "--trials=1")
     more = _sweep(command, "--output=parts")
-    assert "4 trials, 2 of them there already" in more.out
-    assert [line.split("]")[0] for line in more.out.splitlines()[1:3]] == ["[3/4", "[4/4"]
+    assert "3 trials, 1 of them there already" in more.out
+    assert [line.split("]")[0] for line in more.out.splitlines()[1:3]] == ["[2/3", "[3/3"]
     told = [[{**row, "seconds": ""} for row in _rows(folder)] for folder in ("whole", "parts")]
     assert told[0] == told[1]
-    nothing_left = _sweep(command, "--output=parts")
-    assert (nothing_left.code, nothing_left.out.count("\n[")) == (0, 0)
 
 
 def test_a_study_of_another_space_or_training_is_not_gone_on_with(command: Command) -> None:
@@ -126,33 +129,19 @@ def test_trials_that_are_worse_than_most_are_pruned(command: Command) -> None:
     for row in by_state["pruned"]:
         # Two validations are waited for.
         assert int(row["epochs"]) == len(epochs(Path("sweep/trials", f"{int(row['trial']):04d}"))) == 3
-    Path("all.yaml").write_text("sweep: {pruning: none}\n", "utf-8")
-    _sweep(command, "--trainer.max_epochs=3", "--output=other", "--config=all.yaml")
-    assert {row["state"] for row in _rows("other")} == {"finished"}
 
 
-def test_a_small_space_is_tried_as_a_whole_and_once(command: Command) -> None:
-    _space("model.cell: [rnn, gru]", "model.dropout: [0.0, 0.1]", trials=10)
+def test_a_small_space_is_tried_as_a_whole_and_once_with_classes_lists_and_null(command: Command) -> None:
+    _space("optimizer.betas: [[0.5, 0.9]]", "optimizer: [Adam, AdamW]", "lr_scheduler: [null, OneCycle]", trials=10)
     result = _sweep(command)
     assert "·  4 trials" in result.out.splitlines()[0]
-    assert sorted((row["model.cell"], row["model.dropout"]) for row in _rows()) == [
-        (cell, dropout) for cell in ("gru", "rnn") for dropout in ("0.0", "0.1")
+    assert sorted((row["optimizer"], row["lr_scheduler"]) for row in _rows()) == [
+        (optimizer, schedule) for optimizer in ("Adam", "AdamW") for schedule in ("", "OneCycle")
     ]
-
-
-def test_classes_lists_and_null_can_be_searched_too(command: Command) -> None:
-    _space(
-        "optimizer.betas: [[0.9, 0.999], [0.5, 0.9]]",
-        "optimizer: [Adam, AdamW]",
-        "lr_scheduler: [null, OneCycle]",
-        trials=8,
-    )
-    result = _sweep(command)
-    assert (result.code, len(_rows())) == (0, 8), result
     found = [recorded(run.parent) for run in Path("sweep/trials").glob("*/config.yaml")]
     assert {config["optimizer"]["class_path"] for config in found} == {"torch.optim.Adam", "torch.optim.AdamW"}
-    assert {tuple(config["optimizer"]["init_args"]["betas"]) for config in found} == {(0.9, 0.999), (0.5, 0.9)}
-    assert sum(config.get("lr_scheduler") is None for config in found) == 4
+    assert [tuple(config["optimizer"]["init_args"]["betas"]) for config in found] == [(0.5, 0.9)] * 4
+    assert sum(config.get("lr_scheduler") is None for config in found) == 2
 
 
 def test_a_metric_of_its_own_decides_which_checkpoint_is_kept_too(command: Command) -> None:
@@ -172,7 +161,7 @@ def test_a_metric_of_its_own_decides_which_checkpoint_is_kept_too(command: Comma
 
 
 def test_one_that_was_interrupted_is_tried_again(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    _space(RATES, trials=3)
+    _space(RATES, trials=2)
     started = []
 
     def start(self: SequenceClassifier) -> None:
@@ -187,13 +176,29 @@ def test_one_that_was_interrupted_is_tried_again(command: Command, monkeypatch: 
     assert result.err.endswith("Stopped. The same command goes on with what is missing in sweep/.\n")
     assert not Path("sweep/trials.csv").exists()
     again = _sweep(command)
-    assert "3 trials, 1 of them there already" in again.out
-    assert len(_rows()) == 3
-    _sweep(command, "--output=whole")
-    assert [row["optimizer.lr"] for row in _rows()] == [row["optimizer.lr"] for row in _rows("whole")]
+    assert "2 trials, 1 of them there already" in again.out
+    assert [row["state"] for row in _rows()] == ["finished"] * 2
+    interrupted = recorded(Path("sweep/trials/0001"))["optimizer"]["init_args"]["lr"]
+    assert recorded(Path("sweep/trials/0002"))["optimizer"]["init_args"]["lr"] == interrupted
 
 
-def test_two_workers_share_one_study(command: Command) -> None:
+def test_the_same_command_given_twice_at_once_shares_one_study(command: Command, program: str) -> None:
+    _space(RATES, trials=4)
+    words = [program, "sweep", "--config=mine.yaml", *SMALL]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline().startswith("Sweep of lstm")
+        result = _sweep(command)
+        told, said = other.communicate(timeout=300)
+    assert (result.code, result.err, other.returncode, said) == (0, "", 0, "")
+    assert sorted(int(row["trial"]) for row in _rows()) == [0, 1, 2, 3]
+    assert {row["state"] for row in _rows()} == {"finished"}
+    lines = [line for line in (told + result.out).splitlines() if line.startswith("[")]
+    assert len(lines) == 4
+
+
+@pytest.mark.slow
+def test_workers_of_one_command_share_its_trials(command: Command) -> None:
     _space(RATES, trials=4)
     result = _sweep(command, "--jobs=2", "--trainer.max_epochs=2")
     assert (result.code, result.err) == (0, ""), result
@@ -201,14 +206,12 @@ def test_two_workers_share_one_study(command: Command) -> None:
     assert {row["state"] for row in _rows()} == {"finished"}
 
 
-def test_trials_of_a_database_are_shared_and_its_study_has_a_name(command: Command) -> None:
-    _space(RATES, trials=2)
-    database = ("--storage=sqlite:///all.db", "--study=first")
-    assert _sweep(command, *database).code == 0
+def test_a_study_stands_in_a_database_by_its_name(command: Command) -> None:
+    _space(RATES, trials=1)
+    assert _sweep(command, "--storage=sqlite:///all.db", "--study=first").code == 0
     assert not Path("sweep/study.journal").exists()
-    assert "2 of them there already" in _sweep(command, *database).out
-    names = [study.study_name for study in optuna.get_all_study_summaries("sqlite:///all.db")]
-    assert names == ["first"]
+    (study,) = optuna.get_all_study_summaries("sqlite:///all.db")
+    assert (study.study_name, study.n_trials) == ("first", 1)
 
 
 def test_a_mistake_that_all_trials_share_ends_the_sweep_soon_and_can_be_mended(command: Command) -> None:
@@ -302,6 +305,38 @@ def test_a_mistake_in_the_words_is_told_before_anything_is_trained(
     _space(RATES)
     one_mistake(command("sweep", "--config=mine.yaml", *words), said)
     assert [path.name for path in Path().iterdir()] == ["mine.yaml"]
+
+
+@st.composite
+def _ranges(draw: st.DrawFn) -> tuple[dict[str, Any], Any]:
+    """A table as it is written, and a distribution of its values."""
+    whole, log = draw(st.booleans()), draw(st.booleans())
+    numbers = st.integers(1, 1000) if whole else st.floats(1e-6, 1e3)
+    low, high = sorted((draw(numbers), draw(numbers)))
+    table: dict[str, Any] = {"low": low, "high": high}
+    if log:
+        table["log"] = True
+    elif draw(st.booleans()):
+        table["step"] = draw(st.integers(1, 10) if whole else st.floats(0.1, 10))
+    return table, whole
+
+
+@given(_ranges(), st.integers(0, 100))
+def test_what_is_proposed_lies_in_its_range_and_is_read_as_it_was_meant(
+    range_: tuple[dict[str, Any], bool], seed: int
+) -> None:
+    table, whole = range_
+    space = {"optimizer.lr": sweep_space._range("optimizer.lr", table)}
+    quiet()
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
+    value = study.ask(distributions(space)).params["optimizer.lr"]
+    assert table["low"] <= value <= table["high"]
+    assert isinstance(value, int) == whole
+    (word,) = sweep_space.words({"optimizer.lr": value})
+    assert yaml.load(word.removeprefix("--optimizer.lr="), Loader) == value
+    if "step" in table:
+        steps = (value - table["low"]) / table["step"]
+        assert steps == pytest.approx(round(steps), abs=1e-6)
 
 
 def test_other_verbs_do_not_take_the_section(command: Command) -> None:
