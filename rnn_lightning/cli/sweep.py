@@ -212,7 +212,7 @@ def work(plan: Plan, search: Search) -> None:
         search: the study.
     """
     from rnn_lightning.cli import sweep_trial
-    from rnn_lightning.cli.sweep_study import StudyLostError
+    from rnn_lightning.cli.sweep_storage import StudyLostError
 
     while True:
         with search.next() as trial:

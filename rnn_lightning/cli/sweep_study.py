@@ -16,27 +16,19 @@ import optuna
 from filelock import FileLock
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages._heartbeat import get_heartbeat_thread
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from rnn_lightning.cli import job, runs
-from rnn_lightning.cli.errors import TrainingError, UserError, shown
+from rnn_lightning.cli.errors import UserError, shown
 from rnn_lightning.cli.sweep_space import Range, Space, Sweep
+from rnn_lightning.cli.sweep_storage import database, journal, kept
 
 JOURNAL, LOCK = "study.journal", ".lock"
 _AGAIN, _KILLED = "again", "killed"
 """What a trial knows that takes the place of another: its number, and whether that was killed."""
-_HEARTBEAT, _SILENCE = 60, 300
-"""Seconds between two signs of life in a database, and without one until a worker on another machine is given up."""
 _SAME_FAILURE = 3
 """So many trials that fail with the same words, and none that does not, are enough."""
-
-
-class StudyLostError(TrainingError):
-    """What is kept of the trials can no longer be read or written."""
 
 
 class Trial(NamedTuple):
@@ -85,7 +77,7 @@ class Search:
             # It begins with the validation that it is told, and they are counted from 1.
             pruner = optuna.pruners.MedianPruner(sweep.warmup_trials, sweep.warmup_validations + 1)
         with self.lock:
-            storage = _journal(folder / JOURNAL) if url is None else _database(url)
+            storage = journal(folder / JOURNAL) if url is None else database(url, _try_again)
             self.study = optuna.create_study(
                 storage=storage,
                 study_name=name,
@@ -248,76 +240,6 @@ class Search:
 def _try_again(study: optuna.Study, trial: FrozenTrial) -> None:
     if not trial.user_attrs.get(_KILLED):
         study.enqueue_trial(trial.params, {_AGAIN: trial.number, _KILLED: True})
-
-
-@contextmanager
-def kept() -> Iterator[None]:
-    """Tells of a study that can no longer be read or written.
-
-    Raises:
-        StudyLostError: it cannot.
-    """
-    try:
-        yield
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError, json.JSONDecodeError) as error:
-        raise StudyLostError(
-            f"the study of the sweep cannot be read or written: {_first_line(error)}\n"
-            "The same command goes on once it can."
-        ) from error
-
-
-def _journal(path: Path) -> optuna.storages.BaseStorage:
-    """The study as a file.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    path = path.absolute()
-    lock = JournalFileOpenLock(str(path))
-    try:
-        if path.is_file() and not path.read_bytes().endswith(b"\n"):
-            _mend(path, lock)
-        return optuna.storages.JournalStorage(JournalFileBackend(str(path), lock))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read or written: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged, or not the study of a sweep: give another --output") from error
-
-
-def _mend(path: Path, lock: JournalFileOpenLock) -> None:
-    """Takes a last line away that was not written to its end: what is added would be lost with it."""
-    lock.acquire()
-    try:
-        content = path.read_bytes()
-        with path.open("rb+") as file:
-            file.truncate(content.rfind(b"\n") + 1)
-    finally:
-        lock.release()
-
-
-def _database(url: str) -> optuna.storages.BaseStorage:
-    """The study in a database.
-
-    Raises:
-        UserError: there is none.
-    """
-    name = ""
-    try:
-        name = f" {make_url(url).render_as_string(hide_password=True)}"
-        return optuna.storages.RDBStorage(
-            url,
-            engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True},
-            heartbeat_interval=_HEARTBEAT,
-            grace_period=_SILENCE,
-            heartbeat_stale_trial_callback=_try_again,
-        )
-    except (SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
-        raise UserError(f"--storage{name} cannot be used: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    cause = getattr(error, "orig", None) or error.__cause__ or error
-    return shown(str(getattr(cause, "orig", None) or cause).strip().partition("\n")[0])
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:

@@ -98,7 +98,9 @@ def run(
             why = str(mistake_in(error) or in_plugin(error) or f"{type(error).__name__}: {error}").strip()
             print(f"rnn-lightning: {why}")
             traceback.print_exc()
-            return Outcome(None, runs.at_a_glance(folder).epochs, _since(start), why=why.partition("\n")[0])
+            # Where the last good weights are does not matter: those of the best trial alone are kept.
+            first_line = why.partition("\n")[0].partition("; the last good checkpoint")[0]
+            return Outcome(None, runs.at_a_glance(folder).epochs, _since(start), why=first_line)
         finally:
             # Model and Trainer hold each other, and the next trial is to have their memory.
             command = trainer = None  # type: ignore[assignment]
