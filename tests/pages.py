@@ -27,6 +27,7 @@ case "$*" in
 *presets/* | *--dry-run* | *--help* | *--print_config*) few=() ;;
 fit\\ *) ;;
 compare\\ *) few+=(--seeds 1) ;;
+sweep\\ *) few+=(--trials 2) ;;
 *) few=() ;;
 esac
 exec {program} "$@" "${{few[@]}}"

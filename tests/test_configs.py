@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rnn_lightning.cli import configs
+from rnn_lightning.cli import configs, sweep_space
 from rnn_lightning.cli.app import FitCommand
 
 SHAPE = {"cell", "hidden_size", "num_layers", "bidirectional", "residual", "prenorm", "projection_size", "cell_options"}
@@ -23,7 +23,8 @@ def _read(name: str) -> dict[str, Any]:
 
 
 TASKS = [name for name in configs.shipped() if name != "base.yaml" and "data" in _read(name)]
-ARCHITECTURES = [name for name in configs.shipped() if name not in ("base.yaml", *TASKS) and "/" not in name]
+SWEEPS = [name for name in configs.shipped() if "sweep" in _read(name)]
+ARCHITECTURES = [name for name in configs.shipped() if name not in ("base.yaml", *TASKS, *SWEEPS) and "/" not in name]
 """Those in folders, presets/ for one, are neither."""
 
 LOGGERS = {f"presets/{name}.yaml": name for name in ("tensorboard", "wandb", "mlflow")}
@@ -109,7 +110,16 @@ def test_the_base_lies_under_everything() -> None:
     assert content["seed_everything"] == 1234
 
 
-@pytest.mark.parametrize("name", configs.shipped())
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_says_what_is_searched_and_nothing_of_the_training(name: str, workplace: Path) -> None:
+    assert set(_read(name)) == {"sweep"}
+    words = [f"--config={configs.resolve(name)}"]
+    section = sweep_space.read(words)
+    command = sweep_space.check(section, sweep_space.without_section(words))
+    assert command.config.model.init_args.hidden_size == section.space["model.hidden_size"][0]
+
+
+@pytest.mark.parametrize("name", [name for name in configs.shipped() if name not in SWEEPS])
 def test_a_config_is_understood_by_the_command(name: str, workplace: Path) -> None:
     if name in LOGGERS and find_spec(LOGGERS[name]) is None:
         pytest.skip(f"{LOGGERS[name]} is not installed")

@@ -22,6 +22,7 @@ SECTIONS = (
     "checkpoint",
     "early_stopping",
     "ckpt_path",
+    "sweep",
 )
 """What a config can hold."""
 CHOSEN = ("model", "data", "optimizer", "lr_scheduler")

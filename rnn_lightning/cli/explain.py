@@ -101,6 +101,8 @@ def _mistake(complaint: str, parser: ArgumentParser, pairs: list[configs.Pair]) 
         return _Mistake(_unknown_option(match[1].partition("=")[0], parser, pairs))
     if "expected one argument" in complaint:
         return _Mistake(f"{_without_value(pairs)} wants a value")
+    if re.search(r"Option 'sweep\b", complaint):
+        return _Mistake("the section 'sweep' says what is searched, and is for rnn-lightning sweep alone", ("sweep",))
     if match := re.search(r"Group '(\w+)' does not accept option '([^']+)'", complaint):
         return _unknown_name(match[1], match[2], match[1], arguments(FIXED[match[1]]))
     if match := re.search(r"Option '([^']+)' is not accepted", complaint):

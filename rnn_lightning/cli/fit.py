@@ -82,7 +82,7 @@ def train(
 
 
 def _trained(command: FitCommand, run_name: str | None, one_of_many: bool, is_dry: bool) -> Path | None:
-    _check_intervals(command)
+    check_intervals(command)
     architecture, task = _kind(command)
     start, which = _start(command, run_name, architecture, task)
     checkpoint = None if start is None else read_checkpoint(start)
@@ -115,7 +115,7 @@ def _go_on(name: str | None, options: list[str]) -> None:
         check_plugins(found[1])
     command = resume.command_of(run, left)
     with command.placed(), unheard(), job.at_work(run):
-        _check_intervals(command)
+        check_intervals(command)
         architecture, task = _kind(command)
         if found is None:
             say(f"Beginning anew with {architecture} on {task}, which has no checkpoint yet  ·  run {run}")
@@ -176,8 +176,12 @@ def _start(command: FitCommand, run_name: str | None, architecture: str, task: s
     return path, which
 
 
-def _check_intervals(command: FitCommand) -> None:
-    """The Trainer and torch's schedules divide by these without looking at them."""
+def check_intervals(command: FitCommand) -> None:
+    """The Trainer and torch's schedules divide by these without looking at them.
+
+    Raises:
+        UserError: one of them is not above 0.
+    """
     for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval"):
         value = command.config.trainer[name]
         if isinstance(value, int | float) and value <= 0:

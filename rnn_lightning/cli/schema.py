@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from torch import Tensor
 
 from rnn_lightning import registry
-from rnn_lightning.cli import configs
+from rnn_lightning.cli import configs, sweep_space
 from rnn_lightning.cli.arguments import FIXED, Argument, arguments, classes
 from rnn_lightning.cli.words import refuse_names, taken
 
@@ -55,12 +55,30 @@ def of_configs() -> Schema:
         "anyOf": [{"type": "integer", "minimum": 0}, {"type": "boolean"}],
     }
     sections["ckpt_path"] = {"description": "checkpoint of a run that is to go on", "type": ["string", "null"]}
+    sections["sweep"] = _sweep()
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A config of rnn-lightning",
         **_table({section: sections[section] for section in configs.SECTIONS}),
         "definitions": {part: _chosen(f"trainer.{part}") for part in configs.PARTS},
     }
+
+
+def _sweep() -> Schema:
+    """What is searched, and how."""
+    number = {"type": "number"}
+    ends = _table({"low": number, "high": number, "step": number, "log": {"type": "boolean"}})
+    values = {"anyOf": [{"type": "array", "minItems": 1}, {**ends, "required": ["low", "high"]}]}
+    space = {
+        **_table(dict.fromkeys(sweep_space.names(), values)),
+        "patternProperties": {r"\..+\.": values},  # options of options, such as those of a layer
+        "minProperties": 1,
+    }
+    words = {name: {"enum": list(known)} for name, known in sweep_space.WORDS.items()}
+    counts = {name: {"type": "integer", "minimum": lowest} for name, lowest in sweep_space.LOWEST.items()}
+    kinds: dict[str, Schema] = {"space": space, "metric": {"type": "string"}, **words, **counts}
+    options = arguments(sweep_space.Sweep)
+    return _table({name: {"description": options[name].what, **kinds[name]} for name in sweep_space.KEYS})
 
 
 def _chosen(section: str) -> Schema:

@@ -200,6 +200,32 @@ VERBS: dict[str, Verb] = {
             'compare --columns imdb.yaml --rows lstm.yaml "two layers: lstm.yaml --model.num_layers 2"',
         ),
     ),
+    "sweep": Verb(
+        "look for good settings: train with many, and keep the best",
+        "rnn_lightning.cli.sweep:sweep",
+        "--config CONFIG ... [--trials N] [--jobs N] [options]",
+        (
+            Option("--trials", "N", "trials there are to be in the end, in place of what the config says"),
+            Option("--jobs", "N", "trials that run side by side, each with its share of the cores; 1 by default"),
+            Option(
+                "--output",
+                "FOLDER",
+                "folder for the trials' runs, the table and the best config; sweep by default. What is there is not "
+                "tried again: the same words go on, and may be given in several terminals at once",
+            ),
+            Option(
+                "--storage",
+                "URL",
+                "database for the study, where several machines share it: postgresql://USER@HOST/NAME, sqlite:///FILE",
+            ),
+            Option("--study", "NAME", "name of the study in the database; that of the folder by default"),
+            Option("--engine", "NAME", "optuna (the default), or ray for a cluster"),
+            _JSON,
+        ),
+        tuple(section for section in _TRAINING if section != "ckpt_path"),
+        "what is searched stands in the section 'sweep' of a config, and all trials begin anew",
+        ("sweep --config sweep.yaml", "sweep --config gru.yaml --config imdb.yaml --config my_space.yaml --jobs 2"),
+    ),
     "find-lr": Verb(
         "look for a learning rate, in a short training in which it rises",
         "rnn_lightning.cli.find_lr:find_lr",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from rnn_lightning import registry
-from rnn_lightning.cli import configs
+from rnn_lightning.cli import configs, sweep_space
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.errors import report
 
@@ -57,9 +57,14 @@ def mutations(name: str) -> list[Mutation]:
 
 
 def refused(*options: str) -> int:
-    """The exit code of `fit` with these words, up to where the data would be read; what it says is printed."""
+    """The exit code of `fit`, or `sweep`, up to where the data would be read; what it says is printed."""
     try:
-        FitCommand("fit", ["--config", str(configs.base()), *configs.expand(list(options))])
+        words = configs.expand(list(options))
+        paths = [configs.origin(value) for flag, value in configs.pairs(words) if flag == "--config" and value]
+        if "sweep" in configs.merged(paths):
+            sweep_space.check(sweep_space.read(words), sweep_space.without_section(words))
+        else:
+            FitCommand("fit", ["--config", str(configs.base()), *words])
     except Exception as error:
         return report(error)
     return 0

@@ -14,7 +14,7 @@ _rnn_lightning() {
     local of_ckpt_path='--ckpt_path'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        COMPREPLY=($(compgen -W 'fit validate test predict generate export baseline compare find-lr find-batch-size report list schema completion new --help --version' -- "$cur"))
+        COMPREPLY=($(compgen -W 'fit validate test predict generate export baseline compare sweep find-lr find-batch-size report list schema completion new --help --version' -- "$cur"))
         return
     fi
     # Bash takes the sign of equality for a word of its own.
@@ -30,11 +30,11 @@ _rnn_lightning() {
     esac
     case "$verb $flag" in
         "fit --resume"|"fit --run"|"validate --run"|"test --run"|"predict --run"|"generate --run"|"export --run") words='' look=runs ;;
-        "fit --plugins"|"validate --plugins"|"test --plugins"|"predict --file"|"predict --output"|"predict --plugins"|"generate --plugins"|"export --plugins"|"baseline --plugins"|"compare --plugins"|"find-lr --output"|"find-lr --plugins"|"find-batch-size --plugins"|"schema --plugins") words='' look=files ;;
+        "fit --plugins"|"validate --plugins"|"test --plugins"|"predict --file"|"predict --output"|"predict --plugins"|"generate --plugins"|"export --plugins"|"baseline --plugins"|"compare --plugins"|"sweep --plugins"|"find-lr --output"|"find-lr --plugins"|"find-batch-size --plugins"|"schema --plugins") words='' look=files ;;
         "validate --ckpt_path"|"test --ckpt_path"|"predict --ckpt_path"|"generate --ckpt_path"|"export --ckpt_path") words='best last' look=checkpoints ;;
-        "generate --config"|"compare --rows"|"compare --columns") words='adding.yaml base.yaml bilstm.yaml copy_memory.yaml digits.yaml gru.yaml gru_ln.yaml imdb.yaml lstm.yaml lstm_ln.yaml mingru.yaml minlstm.yaml next_word.yaml parity.yaml presets/16-bit.yaml presets/ddp.yaml presets/deterministic.yaml presets/gradients.yaml presets/limit.yaml presets/mlflow.yaml presets/overfit.yaml presets/profile.yaml presets/tensorboard.yaml presets/wandb.yaml qrnn.yaml rnn.yaml rnn_ln.yaml selective_copy.yaml slstm.yaml sru.yaml stacked_lstm.yaml stacked_mingru.yaml temporal_order.yaml transformer.yaml' look=configs ;;
-        "export --output"|"compare --output"|"report --output") words='' look=folders ;;
-        *" -c"|*" --config") words='adding.yaml base.yaml bilstm.yaml copy_memory.yaml digits.yaml gru.yaml gru_ln.yaml imdb.yaml lstm.yaml lstm_ln.yaml mingru.yaml minlstm.yaml next_word.yaml parity.yaml presets/16-bit.yaml presets/ddp.yaml presets/deterministic.yaml presets/gradients.yaml presets/limit.yaml presets/mlflow.yaml presets/overfit.yaml presets/profile.yaml presets/tensorboard.yaml presets/wandb.yaml qrnn.yaml rnn.yaml rnn_ln.yaml selective_copy.yaml slstm.yaml sru.yaml stacked_lstm.yaml stacked_mingru.yaml temporal_order.yaml transformer.yaml' look=configs ;;
+        "generate --config"|"compare --rows"|"compare --columns") words='adding.yaml base.yaml bilstm.yaml copy_memory.yaml digits.yaml gru.yaml gru_ln.yaml imdb.yaml lstm.yaml lstm_ln.yaml mingru.yaml minlstm.yaml next_word.yaml parity.yaml presets/16-bit.yaml presets/ddp.yaml presets/deterministic.yaml presets/gradients.yaml presets/limit.yaml presets/mlflow.yaml presets/overfit.yaml presets/profile.yaml presets/tensorboard.yaml presets/wandb.yaml qrnn.yaml rnn.yaml rnn_ln.yaml selective_copy.yaml slstm.yaml sru.yaml stacked_lstm.yaml stacked_mingru.yaml sweep.yaml temporal_order.yaml transformer.yaml' look=configs ;;
+        "export --output"|"compare --output"|"sweep --output"|"report --output") words='' look=folders ;;
+        *" -c"|*" --config") words='adding.yaml base.yaml bilstm.yaml copy_memory.yaml digits.yaml gru.yaml gru_ln.yaml imdb.yaml lstm.yaml lstm_ln.yaml mingru.yaml minlstm.yaml next_word.yaml parity.yaml presets/16-bit.yaml presets/ddp.yaml presets/deterministic.yaml presets/gradients.yaml presets/limit.yaml presets/mlflow.yaml presets/overfit.yaml presets/profile.yaml presets/tensorboard.yaml presets/wandb.yaml qrnn.yaml rnn.yaml rnn_ln.yaml selective_copy.yaml slstm.yaml sru.yaml stacked_lstm.yaml stacked_mingru.yaml sweep.yaml temporal_order.yaml transformer.yaml' look=configs ;;
         *" --model") words='LanguageModel SequenceClassifier SequenceTagger' look=nothing ;;
         *" --model.cell") words='gru gru_ln lstm lstm_ln mingru minlstm qrnn rnn rnn_ln slstm sru transformer' look=nothing ;;
         *" --model.bidirectional"|*" --model.residual"|*" --model.prenorm"|*" --model.locked_dropout"|*" --model.freeze_vectors"|*" --model.tie_embedding"|*" --model.batch_norm"|*" --data.permute"|*" --data.streams"|*" --data.per_step"|*" --data.regression"|*" --optimizer.foreach"|*" --optimizer.maximize"|*" --optimizer.nesterov"|*" --optimizer.capturable"|*" --optimizer.differentiable"|*" --optimizer.fused"|*" --optimizer.amsgrad"|*" --optimizer.decoupled_weight_decay"|*" --optimizer.centered"|*" --lr_scheduler.cycle_momentum"|*" --lr_scheduler.three_phase"|*" --trainer.logger"|*" --trainer.fast_dev_run"|*" --trainer.enable_checkpointing"|*" --trainer.enable_progress_bar"|*" --trainer.enable_model_summary"|*" --trainer.benchmark"|*" --trainer.inference_mode"|*" --trainer.use_distributed_sampler"|*" --trainer.detect_anomaly"|*" --trainer.barebones"|*" --trainer.sync_batchnorm"|*" --trainer.enable_autolog_hparams") words='true false' look=nothing ;;
@@ -79,6 +79,7 @@ _rnn_lightning() {
         export) words="--output --int8 --run --ckpt_path --plugins --allow-imports --help" ;;
         baseline) words="--json --plugins --allow-imports --help -v $of_config $of_data $of_seed_everything" ;;
         compare) words="--rows --columns --seeds --jobs --metric --output --plugins --allow-imports --help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_checkpoint $of_early_stopping" ;;
+        sweep) words="--trials --jobs --output --storage --study --engine --json --plugins --allow-imports --help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_checkpoint $of_early_stopping $of_seed_everything" ;;
         find-lr) words="--output --plugins --allow-imports --help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_seed_everything" ;;
         find-batch-size) words="--plugins --allow-imports --help -v $of_config $of_model $of_data $of_optimizer $of_lr_scheduler $of_trainer $of_seed_everything" ;;
         report) words="--output --help" ;;
