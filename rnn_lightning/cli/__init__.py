@@ -9,6 +9,7 @@ from importlib import import_module
 
 from rnn_lightning.cli import errors, signals
 from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.streams import make_safe
 from rnn_lightning.cli.verbs import VERBS
 from rnn_lightning.registry import did_you_mean
 
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         where SIGINT (Ctrl-C) or SIGTERM stopped it; each of these is told in a line or two on standard error.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    make_safe()
     with signals.handled():
         return _run(words)
 
@@ -52,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     try:
         code = _answered(words)
+        sys.stdout.flush()
         signals.check()
         return code
     except BrokenPipeError:

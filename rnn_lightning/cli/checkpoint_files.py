@@ -37,6 +37,9 @@ class WholeFiles(TorchCheckpointIO):
                 _keep(path, path.with_name(runs.PREVIOUS.name))
             os.replace(unfinished, path)
             sync_folder(path.parent)
+        except OSError as error:
+            error.filename = str(path)  # a file that is being written has no name for the system
+            raise
         finally:
             with suppress(OSError):
                 unfinished.unlink()

@@ -8,10 +8,12 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from rnn_lightning import registry
 from rnn_lightning.cli import signals
+from rnn_lightning.cli.streams import is_lost
 
 EXIT_MISTAKE, EXIT_FAILED = 2, 1
 _PACKAGE = Path(__file__).parents[1]
@@ -31,6 +33,12 @@ class TrainingError(UserError):
     exit_code = EXIT_FAILED
 
 
+class RefusedError(UserError):
+    """Something that was rightly asked for and that the system refused."""
+
+    exit_code = EXIT_FAILED
+
+
 class ExportError(UserError):
     """Files that were rightly asked for and do not do what the model does."""
 
@@ -40,10 +48,10 @@ class ExportError(UserError):
 def report(error: BaseException) -> int:
     """Prints what went wrong to standard error and returns the exit code.
 
-    A mistake gets a line, a fault in a plugin the line of its code; a fault of the program's is raised again with its
-    traceback.
+    A mistake gets a line, as does what the system refuses, a fault in a plugin the line of its code; a fault of the
+    program's is raised again with its traceback.
     """
-    mistake = mistake_in(error) or _in_plugin(error)
+    mistake = mistake_in(error) or in_plugin(error) or _refusal(error)
     if mistake is None:
         raise error
     # In one piece: other processes may say the same at the same time.
@@ -57,8 +65,9 @@ def report_interruption(stop: KeyboardInterrupt) -> int:
     """Says that the command was stopped, in one process of a training only, and returns the exit code."""
     stopped = stop if isinstance(stop, signals.Stopped) else signals.Stopped(signal.SIGINT)
     if signals.speaks():
-        # A terminal has shown ^C, somewhere in a line.
-        sys.stderr.write(f"\n{stopped.said}\n" if sys.stderr.isatty() else f"{stopped.said}\n")
+        with suppress(OSError):  # the terminal may be gone
+            # It has shown ^C, somewhere in a line.
+            sys.stderr.write(f"\n{stopped.said}\n" if sys.stderr.isatty() else f"{stopped.said}\n")
     return 128 + stopped.number
 
 
@@ -73,7 +82,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-def _in_plugin(error: BaseException) -> UserError | None:
+def in_plugin(error: BaseException) -> UserError | None:
     """Where the user's own code, a package or a file, ran into an error; None where it has no part in it.
 
     A ValueError that it raises on purpose is a mistake as one of ours is, and a line is enough.
@@ -90,7 +99,7 @@ def _in_plugin(error: BaseException) -> UserError | None:
     if not found:
         return None
     cause, place = found[-1]
-    said, file = str(cause).strip().partition("\n")[0], _from_here(place.filename)
+    said, file = str(cause).strip().partition("\n")[0], from_here(place.filename)
     if isinstance(cause, ValueError) and (place.line or "").startswith("raise "):
         return UserError(f"{file}: {said}")
     return TrainingError(
@@ -99,7 +108,17 @@ def _in_plugin(error: BaseException) -> UserError | None:
     )
 
 
-def _from_here(file: str) -> Path:
+def _refusal(error: BaseException) -> UserError | None:
+    """What the system refused; None for an error of another kind."""
+    if not isinstance(error, OSError):
+        return None
+    what = str(from_here(str(error.filename))) if error.filename else "a file"
+    if is_lost(sys.stdout):
+        what = "standard output cannot be written"
+    return RefusedError(f"{what}: {error.strerror or error}\n(RNN_LIGHTNING_DEBUG=1 shows the whole traceback)")
+
+
+def from_here(file: str) -> Path:
     """A path, shorter where it lies in the working directory."""
     return Path(file).relative_to(Path.cwd()) if Path(file).is_relative_to(Path.cwd()) else Path(file)
 

@@ -9,6 +9,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch import callbacks as lightning_callbacks
 
+from rnn_lightning.callbacks.at_work import AtWork
 from rnn_lightning.callbacks.finite import Finite, NotFiniteError
 from rnn_lightning.callbacks.habits import LastCheckpoint, ProgressBar, Together
 from rnn_lightning.callbacks.journal import Journal, say
@@ -20,8 +21,10 @@ from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.checkpoint_files import write_whole_files
 from rnn_lightning.cli.chosen import find
 from rnn_lightning.cli.errors import TrainingError, UserError
+from rnn_lightning.cli.failures import failure
 from rnn_lightning.cli.process import shows_bars
 from rnn_lightning.cli.stopping import Stopping
+from rnn_lightning.cli.streams import unheard
 from rnn_lightning.cli.words import refuse_names, taken
 from rnn_lightning.registry import did_you_mean
 from rnn_lightning.tasks.base import CHECKPOINT_KEY
@@ -74,7 +77,7 @@ def train(
         The run folder; None where nothing was kept.
     """
     command = FitCommand("fit", [f"--config={configs.base()}", *options])
-    with command.placed():
+    with command.placed(), unheard():
         return _trained(command, run_name, one_of_many, is_dry)
 
 
@@ -111,7 +114,7 @@ def _go_on(name: str | None, options: list[str]) -> None:
     if found is not None:
         check_plugins(found[1])
     command = resume.command_of(run, left)
-    with command.placed(), job.at_work(run):
+    with command.placed(), unheard(), job.at_work(run):
         _check_intervals(command)
         architecture, task = _kind(command)
         if found is None:
@@ -220,7 +223,7 @@ def train_with(
 
     Raises:
         UserError: there is nothing to train, or what is watched is not measured.
-        TrainingError: a loss, a gradient or the weights are no longer finite.
+        TrainingError: a loss, a gradient or the weights are no longer finite, or the system refused something.
     """
     path = None if start is None else str(start)
     try:
@@ -234,16 +237,10 @@ def train_with(
             # The first process says it for all. It would be killed while it does if another one failed.
             raise SystemExit(0) from error
         raise TrainingError(str(error)) from error
-    except (MisconfigurationException, RuntimeError) as error:
-        # The two that watch a quantity miss it in the first epoch, each in its own way.
-        measured = list(trainer.callback_metrics)
-        for section in ("checkpoint", "early_stopping"):
-            watched = getattr(command.config_init[section], "monitor", None)
-            if measured and watched is not None and watched not in measured:
-                raise UserError(
-                    f"{section}.monitor is '{watched}', which is not measured; there are {', '.join(measured)}"
-                    f"{did_you_mean(watched, measured)}"
-                ) from error
+    except (MisconfigurationException, RuntimeError, OSError, MemoryError) as error:
+        if (why := failure(error, trainer)) is not None:
+            raise TrainingError(why) from error
+        _check_watched(command, trainer, error)
         raise
     epochs = trainer.fit_loop.epoch_progress.current.state_dict()["processed"]
     if trainer.global_step == steps_before and epochs_before in (None, epochs):
@@ -252,6 +249,18 @@ def train_with(
             "nothing was trained: trainer.max_epochs, max_steps, max_time or limit_train_batches "
             f"leaves no step to do{after}"
         )
+
+
+def _check_watched(command: FitCommand, trainer: Trainer, error: Exception) -> None:
+    """The two that watch a quantity miss it in the first epoch, each in its own way."""
+    measured = list(trainer.callback_metrics)
+    for section in ("checkpoint", "early_stopping"):
+        watched = getattr(command.config_init[section], "monitor", None)
+        if measured and watched is not None and watched not in measured:
+            raise UserError(
+                f"{section}.monitor is '{watched}', which is not measured; there are {', '.join(measured)}"
+                f"{did_you_mean(watched, measured)}"
+            ) from error
 
 
 def trainer_in(run: Path, command: FitCommand, records: resume.Records | None = None) -> Trainer:
@@ -286,7 +295,7 @@ def callbacks_of(command: FitCommand, records: resume.Records | None = None) -> 
     earlier = [] if records is None else [records]
     goes_on = records is not None and records.goes_on
     own = [Finite(), Journal(goes_on), Rows(goes_on)]
-    return [Together(), *earlier, *given, *bar, *checkpoints, *stopping, *summary, *own]
+    return [Together(), AtWork(), *earlier, *given, *bar, *checkpoints, *stopping, *summary, *own]
 
 
 def _quiet(command: FitCommand) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import math
 import os
 import re
@@ -21,6 +22,8 @@ import yaml
 from rnn_lightning.cli import configs
 from rnn_lightning.cli.errors import TrainingError, UserError
 from rnn_lightning.registry import did_you_mean
+
+_log = logging.getLogger("rnn_lightning")
 
 ROOT_VARIABLE = "RNN_LIGHTNING_RUNS"
 BEST, LAST, PREVIOUS = (Path("checkpoints") / f"{name}.ckpt" for name in ("best", "last", "previous"))
@@ -72,11 +75,19 @@ def root() -> Path:
 def create(name: str) -> Path:
     """A new, empty run folder. Two runs that start in the same second get two folders.
 
+    Where the clock was set back it is named after the newest run, so that it becomes the newest itself.
+
     Raises:
         UserError: it cannot be made here.
     """
-    start = datetime.now().strftime(_FORMAT)
-    number = 1
+    start, number = datetime.now().strftime(_FORMAT), 1
+    newest_run = max((run for run in root().glob("*/*") if _START.fullmatch(run.name)), key=_start, default=None)
+    if newest_run is not None and (newest_start := _start(newest_run)) > (start, number):
+        if newest_start[0] > start:
+            _log.warning(
+                "The clock says %s, and the run %s began after that: the new one follows it", start, newest_run
+            )
+        start, number = newest_start[0], newest_start[1] + 1
     while True:
         folder = root() / name / (start if number == 1 else f"{start}-{number}")
         try:

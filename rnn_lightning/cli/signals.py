@@ -1,4 +1,4 @@
-"""SIGINT (Ctrl-C) and SIGTERM: they end the command at once, or a training at the end of its batch."""
+"""SIGINT (Ctrl-C), SIGTERM and SIGHUP: they end the command at once, or a training at the end of its batch."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+"""The last, where there is one, says that the terminal is gone."""
 _SAME = 1.0
 """Seconds within which a signal is taken for the one before: a terminal and torchrun may both send it."""
 _LEFT = 5
@@ -52,7 +53,7 @@ class _State:
 
 @contextmanager
 def handled() -> Iterator[None]:
-    """Has the two signals stop what is done here. One that is ignored, as in the background of a shell, stays so."""
+    """Has the signals stop what is done here. One that is ignored, as in the background of a shell, stays so."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -132,7 +133,8 @@ def _handle(number: int, frame: FrameType | None) -> None:
 def _write(line: str) -> None:
     """Writes a line from within a handler, which may have interrupted a print."""
     if speaks():
-        os.write(2, f"{os.linesep if sys.stderr.isatty() else ''}{line}{os.linesep}".encode())
+        with suppress(OSError):  # the terminal may be gone
+            os.write(2, f"{os.linesep if sys.stderr.isatty() else ''}{line}{os.linesep}".encode())
 
 
 def _forget() -> None:

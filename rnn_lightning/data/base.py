@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import partial
+from multiprocessing.queues import Queue
 from typing import Any
 
 import lightning.pytorch as pl
@@ -169,7 +171,7 @@ class SequenceData(pl.LightningDataModule, ABC):
             num_workers=self.num_workers,
             collate_fn=_as_it_is,
             persistent_workers=self.num_workers > 0,
-            worker_init_fn=partial(_flush_denormals, _flushes_denormals()),
+            worker_init_fn=partial(_begin_worker, _flushes_denormals()),
             # The copy to a GPU then goes on while the last batch is computed; elsewhere it would be one copy more.
             pin_memory=self.trainer is not None and isinstance(self.trainer.accelerator, CUDAAccelerator),
         )
@@ -203,9 +205,17 @@ def _flushes_denormals() -> bool:
     return not torch.full((1,), 1e-40).mul(1.0).any()
 
 
-def _flush_denormals(flush: bool, worker: int) -> None:
-    """Makes a worker compute as the training process does."""
+def _begin_worker(flush: bool, worker: int) -> None:
+    """Makes a worker compute as the training process does, and end where it cannot hand a batch over."""
     torch.set_flush_denormal(flush)
+    Queue._on_queue_feeder_error = staticmethod(_end_worker)  # type: ignore[attr-defined]  # not declared
+
+
+def _end_worker(error: Exception, batch: Any) -> None:
+    """Ends this process: left alone it would go on with the next batch, and the training would wait for ever."""
+    sys.stderr.write(f"a batch could not be handed over: {error}\n")
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _as_it_is(batch: Any) -> Any:
