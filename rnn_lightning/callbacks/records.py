@@ -58,12 +58,6 @@ class _Adding(ExperimentWriter):
             raise
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
-        """Writes the old rows under a header with more columns; the old file stays until the new one is whole."""
-        file = Path(self.metrics_file_path)
-        _, rows = rows_before(file, math.inf)
-        write_table(file, fieldnames, ([row.get(name, "") for name in fieldnames] for row in rows), end="\r\n")
-
-    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         """Writes the old rows below more columns, as a whole: the parent's file is empty for a moment."""
         file = Path(self.metrics_file_path)
         _, rows = rows_before(file, math.inf)

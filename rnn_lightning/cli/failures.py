@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities.memory import is_oom_error
 
 from rnn_lightning.callbacks.at_work import AtWork
@@ -59,7 +59,7 @@ def _of_files(error: OSError, trainer: Trainer) -> tuple[str, str]:
     if not run.is_dir():
         return f"the run folder {run} is gone", "What was in it cannot be brought back"
     name = error.filename2 or error.filename
-    place = f"a file in {run}" if name is None else from_here(str(name))
+    place = f"something that {run} needs" if name is None else from_here(str(name))
     return f"{place}: {error.strerror or error}", _REMEDIES.get(error.errno or 0, "Look at what is there")
 
 
@@ -75,11 +75,12 @@ def _allow_a_few_files(more: int = 64) -> None:
 def _of_memory(error: Exception, trainer: Trainer) -> tuple[str, str]:
     asked = _ASKED.search(str(error))
     size = f", {_in_words(asked[1])} more were asked for" if asked else ""
-    batch = next((callback.batch for callback in trainer.callbacks if isinstance(callback, AtWork)), "")
+    callbacks: list[Callback] = getattr(trainer, "callbacks", [])  # the Trainer sets them, and does not declare them
+    batch = next((callback.batch for callback in callbacks if isinstance(callback, AtWork)), "")
     if not batch:
         remedy = "A smaller --model.hidden_size or --data.batch_size needs less"
         return f"the memory does not hold the model and its data{size}", remedy
-    data = trainer.datamodule
+    data = getattr(trainer, "datamodule", None)
     options = [name for name in ("batch_size", "max_length") if getattr(data, name, None) is not None]
     lower = " or ".join(f"--data.{name} (now {getattr(data, name)})" for name in options)
     return (
@@ -89,7 +90,7 @@ def _of_memory(error: Exception, trainer: Trainer) -> tuple[str, str]:
 
 
 def _of_workers(match: re.Match[str], trainer: Trainer) -> tuple[str, str]:
-    number = getattr(trainer.datamodule, "num_workers", 0)
+    number = getattr(getattr(trainer, "datamodule", None), "num_workers", 0)
     how = f" ({match['signal'].strip()})" if match["signal"] else ""
     return (
         f"a process that prepares batches has died{how}, as for want of memory or of shared memory (/dev/shm)",

@@ -306,7 +306,7 @@ def test_scores_that_cannot_be_written_are_told(command: Command, feature_run: P
 def test_a_cache_folder_that_cannot_be_written_is_told(
     command: Command, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    argv = ("fit", *SMALL_REVIEWS, f"--data.path={archive}")
+    argv = ("fit", *SMALL_REVIEWS, f"--data.path={archive}", "--dry-run")
     with _small_files(200):
         _refused(command, argv, f"cannot write the cache folder {tmp_path}/cache/rnn-lightning: File too large")
     assert {file.name for file in (tmp_path / "cache").rglob("*")} <= {"rnn-lightning", "imdb.lock"}
