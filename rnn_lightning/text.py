@@ -292,7 +292,7 @@ class TextEncoder:
         unit = state.get("unit", "word")  # checkpoints of an earlier version have none
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("the words of the model's text encoder are none")
-        if longest is not None and (not isinstance(longest, int) or longest < 1):
+        if longest is not None and (not isinstance(longest, int) or not 1 <= longest < 2**63):
             raise ValueError(f"the model's text encoder has the max_length {longest}")
         if truncate not in get_args(Truncate) or unit not in get_args(Unit):
             raise ValueError("the model's text encoder truncates, or splits, in a way that this version does not know")

@@ -23,7 +23,7 @@ def _fuzzed(count: int, folder: Path, run: Path) -> dict[str, Any]:
 
 
 def _hold(found: dict[str, Any], count: int) -> None:
-    assert found["failures"] == []
+    assert not found["failures"], "\n".join(found["failures"])
     outcomes = [{name: kind.get(name, 0) for name in ("read", "refused")} for kind in found["kinds"].values()]
     assert sum(sum(kind.values()) for kind in outcomes) >= 0.98 * count
     print(json.dumps(found["kinds"], indent=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import resource
 import zipfile
@@ -131,6 +132,12 @@ def test_what_a_checkpoint_says_of_itself_is_words(part: str, value: Any, whole:
         b'{"labels": [], "encoder": {"version": 1, "words": [3], "max_length": 2, "truncate": "head", "unit": "word"}}',
         b'{"labels": [], "encoder": {"version": 1, "words": 3, "max_length": 2, "truncate": "head", "unit": "word"}}',
         b'{"labels": [], "encoder": {"version": 1, "words": ["a"], "max_length": 2, "truncate": "head", "unit": "x"}}',
+        b'{"labels": [], "encoder": {"version": 1, "words": ["a"], "max_length": 9e99, "truncate": "head"}}',
+        b'{"labels": [], "encoder": {"version": 1, "words": ["a"], "max_length": %d, "truncate": "head"}}' % 10**30,
+        b'{"labels": [], "encoder": {"version": 1, "words": ["a"], "max_length": 2, "truncate": "haad_tail"}}',
+        b'{"labels": ["a", "b"], "encoder": {"version": 1, "words": %s, "max_length": 2, "truncate": "head"}}'
+        % json.dumps([f"word {number}" for number in range(50)]).encode(),
+        b'{"labels": ["a"], "encoder": {"version": 1, "words": ["a"], "max_length": 2, "truncate": "head"}}',
         b'{"labels": [], "scaling": {"names": 3, "mean": [], "deviation": []}}',
     ],
     ids=lambda state: state[:60].decode("latin-1"),
