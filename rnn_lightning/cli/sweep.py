@@ -13,15 +13,16 @@ from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
 from rnn_lightning.cli import configs, plugins, runs, sweep_space
-from rnn_lightning.cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, TrainingError, UserError
+from rnn_lightning.cli.errors import EXIT_FAILED, TrainingError, UserError
 from rnn_lightning.cli.files import write_whole
 from rnn_lightning.cli.pictures import need_matplotlib
 from rnn_lightning.cli.resume import written_out
+from rnn_lightning.cli.signals import Stopped
 from rnn_lightning.cli.sweep_space import Sweep
 from rnn_lightning.cli.sweep_table import in_words, printed, write_pictures, write_table
 from rnn_lightning.cli.words import Words, refuse_names, taken
@@ -104,12 +105,12 @@ def sweep(options: list[str]) -> int:
                     raise UserError(f"{flag} is Optuna's: Ray keeps what it tries in {plan.folder}/")
             return search_with_ray(plan, jobs)
         return _with_optuna(plan, words, jobs, options)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        if not isinstance(stop, KeyboardInterrupt) and not isinstance(stop.__context__, KeyboardInterrupt):
-            raise
-        if _WORKER not in os.environ:
-            print(f"Stopped. The same command goes on with what is missing in {plan.folder}/.", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    except Stopped as stop:
+        if _WORKER in os.environ:
+            return 128 + stop.number
+        raise Stopped(
+            stop.number, f"Stopped. The same command goes on with what is missing in {plan.folder}/."
+        ) from stop
 
 
 def _plan(words: Words) -> Plan:
@@ -250,7 +251,6 @@ def _work_together(plan: Plan, search: Search, jobs: int, options: list[str]) ->
     environment = {**threads, **os.environ, _WORKER: "1"}
     words = [sys.executable, "-m", "rnn_lightning", "sweep", *options, *plugins.words(), "--jobs=1"]
     left = jobs + plan.sweep.trials
-    before = signal.signal(signal.SIGTERM, _end)
     running: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
@@ -274,12 +274,6 @@ def _work_together(plan: Plan, search: Search, jobs: int, options: list[str]) ->
             process.send_signal(signal.SIGINT)
         for process in running:
             process.wait()
-        signal.signal(signal.SIGTERM, before)
-
-
-def _end(number: int, frame: object) -> NoReturn:
-    """Ends this process by way of an exception, so that it can clean up."""
-    sys.exit(128 + number)
 
 
 def sum_up(plan: Plan, trials: list[Trial], best: Trial | None, run: Path | None) -> int:
