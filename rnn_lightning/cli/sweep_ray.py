@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,9 @@ def search_with_ray(plan: Plan, jobs: int) -> int:
         found = _tuner(plan, jobs if is_local else None).fit()
     finally:
         ray.shutdown()
-    told = [_told(plan, number, result) for number, result in enumerate(found)]
+    # Ray has them in another order once it went on.
+    results = sorted(found, key=lambda result: (result.metrics or {}).get("started", math.inf))
+    told = [_told(plan, number, result) for number, result in enumerate(results)]
     order, sign = ("finished", "pruned", "failed"), -1 if plan.direction == "max" else 1
     told.sort(key=lambda pair: (order.index(pair[0].state), sign * (pair[0].value or 0.0)))
     best, run = next((pair for pair in told if pair[0].state == "finished"), (None, None))
@@ -136,17 +139,18 @@ def _trial(
     shutil.rmtree(run, ignore_errors=True)
     run.mkdir(parents=True)
 
+    known = {"run": str(run), "started": time.time()}
     better = max if direction == "max" else min
     values: list[float] = []
 
     def report(value: float, number: int) -> bool:
         values.append(value)
-        tune.report({metric: value, "best": better(values), "run": str(run)})
+        tune.report({metric: value, "best": better(values), **known})
         return False  # Ray ends the process itself
 
     outcome = sweep_trial.run(run, [*options, *words(settings)], report)
     value = (math.inf if direction == "min" else -math.inf) if outcome.value is None else outcome.value
-    tune.report({metric: value, "best": value, "run": str(run), "finished": True, "why": outcome.why})
+    tune.report({metric: value, "best": value, **known, "finished": True, "why": outcome.why})
 
 
 def _told(plan: Plan, number: int, result: Any) -> tuple[Trial, Path]:
