@@ -27,6 +27,7 @@ from rnn_lightning.tasks.metrics import (
     regression_metrics,
 )
 from rnn_lightning.tasks.networks import InitName, make_embedding, make_recurrent
+from rnn_lightning.tasks.ngram_term import NgramTerm, held_out, kept, term_of
 
 Array = np.ndarray[Any, Any]
 
@@ -75,6 +76,9 @@ class SequenceClassifier(SequenceTask):
         pooling: from all steps to one vector: last, mean, max, mean_max, mean_max_last, or attention.
         dropout: dropout before the head's linear map.
         batch_norm: batch normalisation before the head's linear map.
+        ngrams: run of n-grams, as rnn-lightning baseline --keep makes one of the same data; what they say of a text is
+            added to what the recurrent layers say, with a scale that is learnt.
+        ngram_sizes: tokens in the longest of them, and how many there are; filled in from that run.
         vocab_size: token ids; filled in from the data.
         input_size: features of a step; filled in from the data.
         num_classes: classes, 0 for regression; filled in from the data.
@@ -87,6 +91,8 @@ class SequenceClassifier(SequenceTask):
     recurrent: RecurrentStack
     pooling: Pooling
     head: nn.Sequential
+    ngram_term: NgramTerm
+    _held_out: Tensor
 
     def __init__(
         self,
@@ -110,6 +116,8 @@ class SequenceClassifier(SequenceTask):
         pooling: PoolingName = "last",
         dropout: float = 0.0,
         batch_norm: bool = False,
+        ngrams: str | None = None,
+        ngram_sizes: list[int] | None = None,
         vocab_size: int | None = None,
         input_size: int | None = None,
         num_classes: int | None = None,
@@ -121,6 +129,10 @@ class SequenceClassifier(SequenceTask):
                 raise ValueError("vocab_size, input_size and num_classes are filled in from the data: leave them out")
             self.build()
             return
+        if ngram_sizes is not None:
+            raise ValueError("ngram_sizes are filled in from the run of n-grams: leave them out")
+        if ngrams is not None:
+            kept(ngrams)
         self._adapt_to_vectors()
         # Built once for nothing, without memory, so that a wrong value is found before the data is prepared.
         with torch.device("meta"):
@@ -143,8 +155,14 @@ class SequenceClassifier(SequenceTask):
 
     def build(self) -> None:
         """Makes the network and the metrics."""
+        path, found = self.hparams.get("ngrams"), None
+        if path is not None and self.hparams["ngram_sizes"] is None:
+            found = term_of(path, self.labels, self.encoder)
+            self.hparams["ngram_sizes"] = [found.longest, len(found.keys)]
         for name, module in self._network(**{size: self.hparams[size] for size in _SIZES}).items():
             self.add_module(name, module)
+        if found is not None:
+            self.ngram_term.ngrams.load_state_dict(found.state_dict())
         num_classes = self.hparams["num_classes"]
         make = classification_metrics if num_classes else regression_metrics
         self.val_metrics: MetricCollection = make("val_", num_classes)
@@ -161,15 +179,20 @@ class SequenceClassifier(SequenceTask):
         assert input_size is not None
         recurrent = make_recurrent(h, input_size)
         pooling = Pooling(h["pooling"], recurrent.output_size, h["bidirectional"])
-        head = make_head(pooling.output_size, num_classes if num_classes > 2 else 1, h["dropout"], h["batch_norm"])
-        return {**modules, "recurrent": recurrent, "pooling": pooling, "head": head}
+        outputs = num_classes if num_classes > 2 else 1
+        head = make_head(pooling.output_size, outputs, h["dropout"], h["batch_norm"])
+        modules |= {"recurrent": recurrent, "pooling": pooling, "head": head}
+        if vocab_size is not None and h["ngram_sizes"] is not None:
+            modules["ngram_term"] = NgramTerm(vocab_size, *h["ngram_sizes"], outputs)
+        return modules
 
-    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None, ngram_logits: Tensor | None = None) -> Tensor:
         """Logits or numbers.
 
         Args:
             inputs: token ids (B, T) or features (B, T, D).
             lengths: valid steps of each sequence (B,) int64; None: all are.
+            ngram_logits: what the n-grams say of the texts, where that is known already (B, C).
 
         Returns:
             One number a sequence (B,) for two classes and for regression, else one a class (B, C). Numbers are as the
@@ -177,7 +200,10 @@ class SequenceClassifier(SequenceTask):
         """
         x = inputs if self.hparams["vocab_size"] is None else self.embedding(inputs)
         output, _ = self.recurrent(x, lengths)
-        return self.answers(self.pooling(output, lengths))
+        logits = self.answers(self.pooling(output, lengths))
+        if self.hparams["ngrams"] is None:
+            return logits
+        return logits + self.ngram_term(inputs, lengths, ngram_logits).view_as(logits)
 
     def answers(self, pooled: Tensor) -> Tensor:
         """What `forward` returns, from one vector a sequence (B, P)."""
@@ -211,9 +237,17 @@ class SequenceClassifier(SequenceTask):
             return torch.sigmoid(torch.stack((-logits, logits), 1))
         return torch.softmax(logits, 1)
 
+    def on_fit_start(self) -> None:
+        """Has the n-grams say of each training text what those fitted without it say."""
+        if self.hparams["ngrams"] is not None:
+            assert self.encoder is not None, "n-grams are of texts"
+            data = self.trainer.datamodule  # type: ignore[attr-defined]  # the Trainer sets it, and does not declare it
+            self._held_out = held_out(self.hparams["ngrams"], self.encoder, data).to(self.device)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a training batch; its mean over the epoch is logged as train_loss."""
-        loss = self.losses(self(batch.inputs, batch.lengths), _targets(batch)).mean()
+        known = {} if self.hparams["ngrams"] is None else {"ngram_logits": self._held_out[batch.rows]}
+        loss = self.losses(self(batch.inputs, batch.lengths, **known), _targets(batch)).mean()
         self.add_train_loss(loss, len(batch.lengths))
         return loss
 
