@@ -13,7 +13,7 @@ import numpy as np
 
 from rnn_lightning import intervals
 from rnn_lightning.baselines.trigram import Trigram, unigram_nats
-from rnn_lightning.batch import NO_LABEL, Facts, Ragged
+from rnn_lightning.batch import NO_LABEL, UNKNOWN, Facts, Ragged
 from rnn_lightning.intervals import Array, Interval
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def baselines(facts: Facts, train: Ragged, val: Ragged, test: Ragged, longest: i
         yield regression("mean features", means)
         if len(set.union(*(set(np.diff(part.offsets).tolist()) for part in (train, val, test)))) == 1:
             yield regression("all steps", all_steps)
-    elif facts.labels:
+    elif facts.labels and (train.values > UNKNOWN).any():
         from rnn_lightning.baselines.nbsvm import NBSVM
 
         machine = NBSVM(train, val, longest)

@@ -84,8 +84,8 @@ class NBSVM:
         rows, ids = _rows(train), train.values.astype(np.int64)
         texts_with = _table(rows, ids, len(train.targets), int(ids.max()) + 1).sum(axis=0)
         texts_with[: UNKNOWN + 1] = 0
-        least = min(_LEAST, texts_with.max())
-        self.words = np.flatnonzero(texts_with >= max(least, 1))
+        least = _LEAST if texts_with.max() >= _LEAST else 1
+        self.words = np.flatnonzero(texts_with >= least)
         rows, keys = self._ngrams(train)
         known, columns = np.unique(keys, return_inverse=True)
         counts = _table(rows, columns, len(train.targets), len(known))

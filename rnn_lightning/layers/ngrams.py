@@ -117,3 +117,23 @@ class NgramSum(nn.Module):
             further = (places + (1 << bit)).clamp(max=last)
             places = torch.where(self.keys[further] <= wanted, further, places)
         return torch.where(self.keys[places] == wanted, places, last + 1)
+
+
+class NgramMix(nn.Module):
+    """The logits of a network and those of the n-grams in the same texts, each times a scale that is learnt.
+
+    Args:
+        vocab_size: token ids.
+        longest: tokens in the longest n-gram.
+        count: known n-grams.
+        output_size: outputs, C.
+    """
+
+    def __init__(self, vocab_size: int, longest: int, count: int, output_size: int) -> None:
+        super().__init__()
+        self.ngrams = NgramSum(vocab_size, longest, count, output_size)
+        self.scales = nn.Parameter(torch.full((2,), 0.5))
+
+    def forward(self, logits: Tensor, ngram_logits: Tensor) -> Tensor:
+        """The network's logits (B,) or (B, C) and what `ngrams` gives (B, C) to such as the first are."""
+        return self.scales[0] * logits + self.scales[1] * ngram_logits.view_as(logits)

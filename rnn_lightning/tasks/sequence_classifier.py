@@ -16,7 +16,7 @@ from torch.nn import functional
 from torchmetrics import MetricCollection
 
 from rnn_lightning.batch import Batch, Facts
-from rnn_lightning.layers import Pooling, PoolingName, RecurrentStack, TokenEmbedding, make_head
+from rnn_lightning.layers import NgramMix, Pooling, PoolingName, RecurrentStack, TokenEmbedding, make_head
 from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.metrics import (
     MeanLoss,
@@ -27,7 +27,7 @@ from rnn_lightning.tasks.metrics import (
     regression_metrics,
 )
 from rnn_lightning.tasks.networks import InitName, make_embedding, make_recurrent
-from rnn_lightning.tasks.ngram_term import NgramTerm, held_out, kept, term_of
+from rnn_lightning.tasks.wide import held_out, kept, term_of
 
 Array = np.ndarray[Any, Any]
 
@@ -76,8 +76,8 @@ class SequenceClassifier(SequenceTask):
         pooling: from all steps to one vector: last, mean, max, mean_max, mean_max_last, or attention.
         dropout: dropout before the head's linear map.
         batch_norm: batch normalisation before the head's linear map.
-        ngrams: run of n-grams, as rnn-lightning baseline --keep makes one of the same data; what they say of a text is
-            added to what the recurrent layers say, with a scale that is learnt.
+        ngrams: run of n-grams, as rnn-lightning baseline --keep makes one of the same data, whose logits are added to
+            those of the recurrent layers.
         ngram_sizes: tokens in the longest of them, and how many there are; filled in from that run.
         vocab_size: token ids; filled in from the data.
         input_size: features of a step; filled in from the data.
@@ -91,7 +91,7 @@ class SequenceClassifier(SequenceTask):
     recurrent: RecurrentStack
     pooling: Pooling
     head: nn.Sequential
-    ngram_term: NgramTerm
+    mix: NgramMix
     _held_out: Tensor
 
     def __init__(
@@ -162,7 +162,7 @@ class SequenceClassifier(SequenceTask):
         for name, module in self._network(**{size: self.hparams[size] for size in _SIZES}).items():
             self.add_module(name, module)
         if found is not None:
-            self.ngram_term.ngrams.load_state_dict(found.state_dict())
+            self.mix.ngrams.load_state_dict(found.state_dict())
         num_classes = self.hparams["num_classes"]
         make = classification_metrics if num_classes else regression_metrics
         self.val_metrics: MetricCollection = make("val_", num_classes)
@@ -183,27 +183,28 @@ class SequenceClassifier(SequenceTask):
         head = make_head(pooling.output_size, outputs, h["dropout"], h["batch_norm"])
         modules |= {"recurrent": recurrent, "pooling": pooling, "head": head}
         if vocab_size is not None and h["ngram_sizes"] is not None:
-            modules["ngram_term"] = NgramTerm(vocab_size, *h["ngram_sizes"], outputs)
+            modules["mix"] = NgramMix(vocab_size, *h["ngram_sizes"], outputs)
         return modules
 
-    def forward(self, inputs: Tensor, lengths: Tensor | None = None, ngram_logits: Tensor | None = None) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits or numbers.
 
         Args:
             inputs: token ids (B, T) or features (B, T, D).
             lengths: valid steps of each sequence (B,) int64; None: all are.
-            ngram_logits: what the n-grams say of the texts, where that is known already (B, C).
 
         Returns:
             One number a sequence (B,) for two classes and for regression, else one a class (B, C). Numbers are as the
             targets of the training data are, whatever their scaling.
         """
+        logits = self._of_layers(inputs, lengths)
+        return logits if self.hparams["ngrams"] is None else self.mix(logits, self.mix.ngrams(inputs, lengths))
+
+    def _of_layers(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
+        """What the recurrent layers say, without any n-grams."""
         x = inputs if self.hparams["vocab_size"] is None else self.embedding(inputs)
         output, _ = self.recurrent(x, lengths)
-        logits = self.answers(self.pooling(output, lengths))
-        if self.hparams["ngrams"] is None:
-            return logits
-        return logits + self.ngram_term(inputs, lengths, ngram_logits).view_as(logits)
+        return self.answers(self.pooling(output, lengths))
 
     def answers(self, pooled: Tensor) -> Tensor:
         """What `forward` returns, from one vector a sequence (B, P)."""
@@ -246,10 +247,19 @@ class SequenceClassifier(SequenceTask):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a training batch; its mean over the epoch is logged as train_loss."""
-        known = {} if self.hparams["ngrams"] is None else {"ngram_logits": self._held_out[batch.rows]}
-        loss = self.losses(self(batch.inputs, batch.lengths, **known), _targets(batch)).mean()
+        if self.hparams["ngrams"] is not None:
+            return self._train_beside_ngrams(batch)
+        loss = self.losses(self(batch.inputs, batch.lengths), _targets(batch)).mean()
         self.add_train_loss(loss, len(batch.lengths))
         return loss
+
+    def _train_beside_ngrams(self, batch: Batch) -> Tensor:
+        """The recurrent layers learn as if alone; what the n-grams leave to be learnt would be little and uncertain."""
+        logits = self._of_layers(batch.inputs, batch.lengths)
+        mixed = self.mix(logits.detach(), self._held_out[batch.rows])
+        loss = self.losses(mixed, _targets(batch)).mean()
+        self.add_train_loss(loss, len(batch.lengths))
+        return loss + self.losses(logits, _targets(batch)).mean()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to val_loss and to the epoch's metrics."""

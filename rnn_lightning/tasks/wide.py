@@ -1,13 +1,13 @@
 """N-grams beside a recurrent network: the logits of a fitted `BagOfNgrams`, added to its own.
 
-    logits = logits of the recurrent network + scale * logits of the n-grams
+    logits = a * logits of the recurrent network + b * logits of the n-grams
 
-A linear model of many features beside a deep one of few (Cheng et al. 2016, https://arxiv.org/abs/1606.07792); here the
-linear one is fitted before, and only its scale is learnt. It scores the texts that it was fitted on too well to be told
-anything by them: the recurrent network would learn nothing, and the scale too much. So in training the logits of each
-text come from the weights that were fitted without it (Wolpert 1992, https://doi.org/10.1016/S0893-6080(05)80023-1).
+A linear model of many features beside a deep one of few (Cheng et al. 2016, https://arxiv.org/abs/1606.07792). Other
+than there the linear one is fitted before, the deep one learns by the loss of its own logits, and a and b alone by the
+loss of the sum. What was fitted to a text scores it too well to be weighed by it: in training the n-grams say of each
+text what those say that were fitted without it (stacking; Wolpert 1992, https://doi.org/10.1016/S0893-6080(05)80023-1).
 
-B sequences, T steps, S training texts, C outputs.
+S training texts, C outputs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rnn_lightning.layers import NgramSum
 from rnn_lightning.tasks.loading import load
@@ -26,27 +26,6 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 256
 """Training texts that are padded together."""
-
-
-class NgramTerm(nn.Module):
-    """What the n-grams add to the logits.
-
-    Args:
-        vocab_size: token ids.
-        longest: tokens in the longest n-gram.
-        count: known n-grams.
-        output_size: outputs, C.
-    """
-
-    def __init__(self, vocab_size: int, longest: int, count: int, output_size: int) -> None:
-        super().__init__()
-        self.ngrams = NgramSum(vocab_size, longest, count, output_size)
-        self.scale = nn.Parameter(torch.ones(()))
-
-    def forward(self, ids: Tensor, lengths: Tensor | None, known: Tensor | None) -> Tensor:
-        """Token ids (B, T), or logits of theirs that are known already (B, C), to the term (B, C)."""
-        logits: Tensor = self.ngrams(ids, lengths) if known is None else known
-        return self.scale * logits
 
 
 def kept(path: str) -> BagOfNgrams:
