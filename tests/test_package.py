@@ -22,9 +22,10 @@ BELOW = {
     "text": {"batch"},
     "layers": {"batch", "layers"},
     "testing": {"layers"},
-    "baselines": {"batch", "intervals", "baselines"},
+    "stacking": set(),
+    "baselines": {"batch", "intervals", "stacking", "baselines"},
     "data": {"batch", "text", "scaling", "registry", "data"},
-    "tasks": {"batch", "text", "scaling", "layers", "registry", "intervals", "vectors", "tasks"},
+    "tasks": {"batch", "text", "scaling", "layers", "registry", "intervals", "vectors", "stacking", "tasks"},
     "callbacks": {"batch", "layers", "callbacks"},
 }
 """What each room may import from, beside other packages; `cli` may import from all."""

@@ -7,7 +7,7 @@ of a class it stands, m in how many others, and |.| is a sum over all n-grams. T
 the slopes w: an n-gram adds w r (Wang and Manning 2012, https://aclanthology.org/P12-2018). Of more than two classes
 each is held against all others.
 
-S texts, G known n-grams, K folds, L classes, C lines: 1 for two classes, else one a class.
+S texts, G known n-grams, L classes, C lines: 1 for two classes, else one a class.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
+import torch
 from scipy.sparse import csr_array
 from scipy.special import log_softmax
-from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 
 from rnn_lightning.batch import UNKNOWN, Ragged
+from rnn_lightning.stacking import weigh
 
 Array = np.ndarray[Any, Any]
 
@@ -29,7 +29,6 @@ _LEAST = 3
 """Training texts in which an n-gram must occur."""
 _PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 1.0)
 """Values of C to choose from on the validation part: the higher, the closer to the training part."""
-_FOLDS = 5
 
 
 class Lines(NamedTuple):
@@ -48,26 +47,14 @@ class Lines(NamedTuple):
         return np.asarray(counts @ self.weights + self.offsets)
 
 
-class CrossFit(NamedTuple):
-    """The lines once more, each fitted without a part of the training texts.
-
-    Attributes:
-        lines: of each fold, fitted on all other folds (K).
-        folds: which fold each training text is in (S,).
-    """
-
-    lines: list[Lines]
-    folds: Array
-
-
 class NBSVM:
     """Fitted on training texts, with the penalty that has the least cross-entropy on validation.
 
-    There the logits are calibrated too: one scale, and an offset for each line.
+    There the logits get a scale and offsets too, so that they say how sure they are.
 
     Args:
         train: texts as token ids.
-        val: texts on which the penalty is chosen, and what is sure is told from what is not.
+        val: texts on which the penalty is chosen, and the scale.
         longest: tokens in the longest n-gram.
 
     Attributes:
@@ -94,11 +81,11 @@ class NBSVM:
 
         others = self._counts(val)
         fitted = [_fitted(counts, train.targets, self.labels, penalty) for penalty in _PENALTIES]
-        calibrations = [_calibration(lines(others), self._classes(val.targets)) for lines in fitted]
-        best = min(range(len(fitted)), key=lambda index: calibrations[index].loss)
-        self.penalty = _PENALTIES[best]
-        self.calibration = calibrations[best]
-        self.lines = self.calibration.applied(fitted[best])
+        classes = torch.from_numpy(np.searchsorted(self.labels, val.targets))
+        weighed = [weigh(torch.from_numpy(lines(others)).unsqueeze(0), classes) for lines in fitted]
+        best = min(range(len(fitted)), key=lambda index: weighed[index].loss)
+        self.penalty, scale, offsets = _PENALTIES[best], weighed[best].scales.item(), weighed[best].offsets.numpy()
+        self.lines = Lines(scale * fitted[best].weights, scale * fitted[best].offsets + offsets)
 
     def logits(self, texts: Ragged) -> Array:
         """A number for each text and line (S, C)."""
@@ -114,29 +101,6 @@ class NBSVM:
         return np.asarray(
             -log_probabilities[np.arange(len(texts.targets)), np.searchsorted(self.labels, texts.targets)]
         )
-
-    def cross_fit(self, train: Ragged) -> CrossFit:
-        """Fits the lines without each fold of the training texts in turn.
-
-        A fold is of neighbours, class by class: where texts of one origin stand together, they are in one fold.
-
-        Raises:
-            ValueError: a class has a single text.
-        """
-        counts = self._counts(train)
-        number = min(_FOLDS, int(np.bincount(np.searchsorted(self.labels, train.targets)).min()))
-        if number < 2:
-            raise ValueError("a class has a single training text: none is left to learn from where that is held out")
-        lines, folds = [], np.zeros(len(train.targets), np.uint8)
-        for fold, (rest, held) in enumerate(StratifiedKFold(number).split(folds, train.targets)):
-            fitted = _fitted(counts[rest], train.targets[rest], self.labels, self.penalty)
-            lines.append(self.calibration.applied(fitted))
-            folds[held] = fold
-        return CrossFit(lines, folds)
-
-    def _classes(self, targets: Array) -> Array:
-        """1 for the class of each text (S, L)."""
-        return np.asarray(targets[:, None] == self.labels, float)
 
     def _counts(self, texts: Ragged) -> csr_array:
         """Which of the known n-grams stand in each text (S, G)."""
@@ -158,38 +122,6 @@ class NBSVM:
             whole = whole[:-1] & known[more:] & (rows[:-more] == rows[more:])
             found.append((rows[:-more][whole], keys[whole]))
         return np.concatenate([part for part, _ in found]), np.concatenate([part for _, part in found])
-
-
-class _Calibration(NamedTuple):
-    """What makes logits of scores, and the cross-entropy that is left then."""
-
-    scale: float
-    offsets: Array
-    loss: float
-
-    def applied(self, lines: Lines) -> Lines:
-        return Lines(self.scale * lines.weights, self.scale * lines.offsets + self.offsets)
-
-
-def _calibration(scores: Array, classes: Array) -> _Calibration:
-    """Fits a scale, and an offset for each line, to classes (S, L) that are known but for a text more of each class.
-
-    So the scale stays finite even where all are right (Platt 1999, section 2.2).
-    """
-    counts = classes.sum(axis=0)
-    targets = (classes * counts + 1) / (classes @ counts + len(counts))[:, None]
-    lines = scores.shape[1]
-
-    def loss(parameters: Array) -> tuple[float, Array]:
-        log_probabilities = log_softmax(_of_all(parameters[0] * scores + parameters[1:]), axis=1)
-        errors = (np.exp(log_probabilities) - targets)[:, -lines:] / len(scores)
-        slopes = np.concatenate(([(errors * scores).sum()], errors.sum(axis=0)))
-        return -float((targets * log_probabilities).sum()) / len(scores), slopes
-
-    # At a scale below zero the scores would say the opposite of what the training texts taught.
-    bounds = [(1e-3, None), *[(None, None)] * lines]
-    found = minimize(loss, np.eye(lines + 1)[0], jac=True, method="L-BFGS-B", bounds=bounds)
-    return _Calibration(float(found.x[0]), found.x[1:], float(found.fun))
 
 
 def _of_all(logits: Array) -> Array:

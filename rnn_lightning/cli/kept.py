@@ -54,7 +54,6 @@ def keep(machine: NBSVM | None, command: DataCommand, data: SequenceData) -> Pat
 
     Raises:
         UserError: there is nothing that tells all classes apart, or the folder cannot be written.
-        ValueError: a class has a single text.
     """
     labels = data.facts.labels
     if machine is None or len(machine.labels) != len(labels):
@@ -78,15 +77,12 @@ def _network(machine: NBSVM, data: SequenceData) -> BagOfNgrams:
     # Texts are counted as a whole, where the data has them so: with words that an encoder may not know.
     lexicon = getattr(data.train, "words", encoder.words)
     words = [lexicon[token - len(SPECIAL_TOKENS)] for token in machine.words]
-    held = machine.cross_fit(train)
-    lines = [machine.lines, *held.lines]
     return BagOfNgrams.fitted(
         TextEncoder(words, unit=encoder.unit),
         data.facts.labels,
         machine.keys,
-        np.stack([line.weights for line in lines]),
-        np.stack([line.offsets for line in lines]),
-        held.folds,
+        machine.lines.weights,
+        machine.lines.offsets,
         train.checksum(),
     )
 

@@ -120,20 +120,31 @@ class NgramSum(nn.Module):
 
 
 class NgramMix(nn.Module):
-    """The logits of a network and those of the n-grams in the same texts, each times a scale that is learnt.
+    """The logits of a network and those of the n-grams in the same texts, each times a scale.
 
     Args:
         vocab_size: token ids.
         longest: tokens in the longest n-gram.
         count: known n-grams.
         output_size: outputs, C.
+
+    Attributes:
+        scales: of the network's logits and of the n-grams' (2,).
+        offset: added to both (C,).
+        train_checksum: what the n-grams were fitted on.
     """
+
+    scales: Tensor
+    offset: Tensor
+    train_checksum: Tensor
 
     def __init__(self, vocab_size: int, longest: int, count: int, output_size: int) -> None:
         super().__init__()
         self.ngrams = NgramSum(vocab_size, longest, count, output_size)
-        self.scales = nn.Parameter(torch.full((2,), 0.5))
+        self.register_buffer("scales", torch.full((2,), 0.5))
+        self.register_buffer("offset", torch.zeros(output_size))
+        self.register_buffer("train_checksum", torch.zeros((), dtype=torch.int64))
 
     def forward(self, logits: Tensor, ngram_logits: Tensor) -> Tensor:
-        """The network's logits (B,) or (B, C) and what `ngrams` gives (B, C) to such as the first are."""
-        return self.scales[0] * logits + self.scales[1] * ngram_logits.view_as(logits)
+        """The network's logits and what `ngrams` gives, both (B, C), to logits of the two."""
+        return self.scales[0] * logits + self.scales[1] * ngram_logits + self.offset

@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics import MetricCollection
 
 from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.layers import NgramMix, Pooling, PoolingName, RecurrentStack, TokenEmbedding, make_head
+from rnn_lightning.stacking import weigh
 from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.metrics import (
     MeanLoss,
@@ -27,7 +29,7 @@ from rnn_lightning.tasks.metrics import (
     regression_metrics,
 )
 from rnn_lightning.tasks.networks import InitName, make_embedding, make_recurrent
-from rnn_lightning.tasks.wide import held_out, kept, term_of
+from rnn_lightning.tasks.wide import check_train, in_words_of, kept
 
 Array = np.ndarray[Any, Any]
 
@@ -92,7 +94,6 @@ class SequenceClassifier(SequenceTask):
     pooling: Pooling
     head: nn.Sequential
     mix: NgramMix
-    _held_out: Tensor
 
     def __init__(
         self,
@@ -155,20 +156,23 @@ class SequenceClassifier(SequenceTask):
 
     def build(self) -> None:
         """Makes the network and the metrics."""
-        path, found = self.hparams.get("ngrams"), None
+        path, fitted = self.hparams.get("ngrams"), None
         if path is not None and self.hparams["ngram_sizes"] is None:
-            found = term_of(path, self.labels, self.encoder)
+            fitted = kept(path)
+            found = in_words_of(self.encoder, self.labels, fitted, path)
             self.hparams["ngram_sizes"] = [found.longest, len(found.keys)]
         for name, module in self._network(**{size: self.hparams[size] for size in _SIZES}).items():
             self.add_module(name, module)
-        if found is not None:
+        if fitted is not None:
             self.mix.ngrams.load_state_dict(found.state_dict())
+            self.mix.train_checksum.copy_(fitted.train_checksum)
         num_classes = self.hparams["num_classes"]
         make = classification_metrics if num_classes else regression_metrics
         self.val_metrics: MetricCollection = make("val_", num_classes)
         self.test_metrics: MetricCollection = make("test_", num_classes)
         self.val_loss, self.test_loss = MeanLoss(), MeanLoss()
         self.test_outcomes = Outcomes("losses", "outputs", "targets")
+        self.val_parts = Outcomes("own", "ngrams", "targets")
 
     def _network(self, vocab_size: int | None, input_size: int | None, num_classes: int) -> dict[str, nn.Module]:
         h = self.hparams
@@ -198,7 +202,11 @@ class SequenceClassifier(SequenceTask):
             targets of the training data are, whatever their scaling.
         """
         logits = self._of_layers(inputs, lengths)
-        return logits if self.hparams["ngrams"] is None else self.mix(logits, self.mix.ngrams(inputs, lengths))
+        if self.hparams["ngrams"] is None:
+            return logits
+        ngram_logits = self.mix.ngrams(inputs, lengths)
+        mixed: Tensor = self.mix(logits.view_as(ngram_logits), ngram_logits)
+        return mixed.view_as(logits)
 
     def _of_layers(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
         """What the recurrent layers say, without any n-grams."""
@@ -239,38 +247,35 @@ class SequenceClassifier(SequenceTask):
         return torch.softmax(logits, 1)
 
     def on_fit_start(self) -> None:
-        """Has the n-grams say of each training text what those fitted without it say."""
+        """Holds the n-grams to be of this data."""
         if self.hparams["ngrams"] is not None:
-            assert self.encoder is not None, "n-grams are of texts"
             data = self.trainer.datamodule  # type: ignore[attr-defined]  # the Trainer sets it, and does not declare it
-            self._held_out = held_out(self.hparams["ngrams"], self.encoder, data).to(self.device)
+            check_train(self.mix, self.hparams["ngrams"], data)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of a training batch; its mean over the epoch is logged as train_loss."""
-        if self.hparams["ngrams"] is not None:
-            return self._train_beside_ngrams(batch)
-        loss = self.losses(self(batch.inputs, batch.lengths), _targets(batch)).mean()
+        """Loss of a training batch, without any n-grams; its mean over the epoch is logged as train_loss."""
+        logits = self if self.hparams["ngrams"] is None else self._of_layers
+        loss = self.losses(logits(batch.inputs, batch.lengths), _targets(batch)).mean()
         self.add_train_loss(loss, len(batch.lengths))
         return loss
 
-    def _train_beside_ngrams(self, batch: Batch) -> Tensor:
-        """The recurrent layers learn as if alone; what the n-grams leave to be learnt would be little and uncertain."""
-        logits = self._of_layers(batch.inputs, batch.lengths)
-        mixed = self.mix(logits.detach(), self._held_out[batch.rows])
-        loss = self.losses(mixed, _targets(batch)).mean()
-        self.add_train_loss(loss, len(batch.lengths))
-        return loss + self.losses(logits, _targets(batch)).mean()
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to val_loss and to the epoch's metrics."""
-        self._evaluate(self.val_loss, self.val_metrics, batch, None)
+        if self.hparams.get("ngrams") is None or self.trainer.state.fn != TrainerFn.FITTING:
+            self._evaluate(self.val_loss, self.val_metrics, batch, None)
+            return
+        ngram_logits = self.mix.ngrams(batch.inputs, batch.lengths)
+        own = self._of_layers(batch.inputs, batch.lengths).view_as(ngram_logits)
+        self.val_parts.update(batch.rows, own=own, ngrams=ngram_logits, targets=_targets(batch))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to test_loss and to the epoch's metrics."""
         self._evaluate(self.test_loss, self.test_metrics, batch, self.test_outcomes)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the metrics of all validation sequences together."""
+        """Logs the metrics of all validation sequences together, after n-grams are weighed by them."""
+        if self.hparams.get("ngrams") is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            self._weigh_ngrams()
         self._log_metrics("val_loss", self.val_loss, self.val_metrics)
 
     def on_test_epoch_end(self) -> None:
@@ -310,14 +315,32 @@ class SequenceClassifier(SequenceTask):
         return self._of_texts(texts, batch_size)
 
     def _evaluate(self, loss: MeanLoss, metrics: MetricCollection, batch: Batch, outcomes: Outcomes | None) -> None:
-        logits = self(batch.inputs, batch.lengths)
-        targets = _targets(batch)
-        losses = self.losses(logits, targets)
-        outputs = self.probabilities(logits) if self.hparams["num_classes"] else logits
-        loss.update(losses.mean(), len(batch.lengths))
-        metrics.update(outputs, targets)
+        logits, targets = self(batch.inputs, batch.lengths), _targets(batch)
+        losses, outputs = self._measure(loss, metrics, logits, targets)
         if outcomes is not None:
             outcomes.update(batch.rows, losses=losses, outputs=outputs, targets=targets)
+
+    def _measure(
+        self, loss: MeanLoss, metrics: MetricCollection, logits: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Adds sequences to what is measured: gives their losses (B,), and probabilities or numbers."""
+        losses = self.losses(logits, targets)
+        outputs = self.probabilities(logits) if self.hparams["num_classes"] else logits
+        loss.update(losses.mean(), len(targets))
+        metrics.update(outputs, targets)
+        return losses, outputs
+
+    def _weigh_ngrams(self) -> None:
+        """Fits the scales on what came out of validation, and measures it with them."""
+        parts = {name: torch.from_numpy(values) for name, values in self.val_parts.compute().items()}
+        self.val_parts.reset()
+        both, targets = torch.stack((parts["own"], parts["ngrams"])), parts["targets"].long()
+        if both.isfinite().all():
+            scales, offsets, _ = weigh(both, targets)
+            self.mix.scales.copy_(scales)
+            self.mix.offset.copy_(offsets)
+        logits = self.mix(*both.to(self.mix.scales)).squeeze(1)
+        self._measure(self.val_loss, self.val_metrics, logits, targets.to(logits.device))
 
     def _in_columns(self, losses: Array, outputs: Array, targets: Array) -> dict[str, list[Any]]:
         """What came out for each sequence, in words: losses (S,), outputs (S,) or (S, C), and targets (S,)."""
