@@ -56,7 +56,7 @@ class Ragged(NamedTuple):
 
     def checksum(self) -> int:
         """A number that tells these sequences from others, by how many steps each has, and its target."""
-        return zlib.crc32(self.targets.astype(float), zlib.crc32(self.offsets.astype(np.int64)))
+        return zlib.crc32(self.targets.astype(float).tobytes() + self.offsets.astype(np.int64).tobytes())
 
 
 @dataclass(frozen=True)

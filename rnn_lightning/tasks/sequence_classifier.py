@@ -187,7 +187,8 @@ class SequenceClassifier(SequenceTask):
         head = make_head(pooling.output_size, outputs, h["dropout"], h["batch_norm"])
         modules |= {"recurrent": recurrent, "pooling": pooling, "head": head}
         if vocab_size is not None and h["ngram_sizes"] is not None:
-            modules["mix"] = NgramMix(vocab_size, *h["ngram_sizes"], outputs)
+            longest, count = h["ngram_sizes"]
+            modules["mix"] = NgramMix(vocab_size, longest, count, outputs)
         return modules
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:

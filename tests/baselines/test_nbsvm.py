@@ -196,38 +196,6 @@ def test_where_validation_says_the_opposite_the_answers_stay_as_they_were_taught
     assert 0 < good - bad < 0.1
 
 
-def test_each_fold_is_scored_by_what_was_fitted_without_it() -> None:
-    train, labels = _random_texts(5, 63)
-    part = texts(*train, targets=labels)
-    machine = NBSVM(part, part)
-    lines, folds = machine.cross_fit(part)
-    assert np.bincount(folds).tolist() == pytest.approx([13] * 5, abs=1)
-    # Those of a class that stand together are in one fold.
-    for label in (0, 1):
-        assert (np.diff(folds[part.targets == label].astype(int)) >= 0).all()
-    scale, offset = _calibrated(Reference(train, labels, machine.penalty).scores(train), labels)
-    for fold, line in enumerate(lines):
-        rest = [row for row in range(63) if folds[row] != fold]
-        # The n-grams are those of all texts; what they mean, those of the rest say.
-        reference = Reference(train, labels, machine.penalty)
-        counts = reference.counter.transform([" ".join(map(str, text)) for text in train]).toarray()
-        own = np.array(labels)[rest] == 1
-        p, q = 1 + counts[rest][own].sum(0), 1 + counts[rest][~own].sum(0)
-        ratios = np.log((p / p.sum()) / (q / q.sum()))
-        fitted = LinearSVC(C=machine.penalty, random_state=0).fit(counts[rest] * ratios, own)
-        wanted = scale * fitted.decision_function(counts * ratios) + offset
-        np.testing.assert_allclose(line(machine._counts(part))[:, 0], wanted, rtol=2e-3, atol=2e-3)
-
-
-def test_a_rare_class_has_fewer_folds_and_a_single_text_none() -> None:
-    few = texts(*[[GOOD]] * 9, [BAD], [BAD], targets=[1] * 9 + [0] * 2)
-    machine = NBSVM(few, few)
-    assert len(machine.cross_fit(few).lines) == 2
-    alone = texts(*[[GOOD]] * 9, [BAD], targets=[1] * 9 + [0])
-    with pytest.raises(ValueError, match="a class has a single training text"):
-        NBSVM(alone, alone).cross_fit(alone)
-
-
 def test_fitting_again_gives_the_same_machine() -> None:
     train, labels = _random_texts(4, 100)
     part = texts(*train, targets=labels)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from rnn_lightning import BagOfNgrams, SequenceClassifier, TextFiles, load
-from rnn_lightning.baselines.nbsvm import NBSVM
+from rnn_lightning import SequenceClassifier, TextFiles, load
 from rnn_lightning.layers import NgramMix
-from rnn_lightning.tasks.wide import held_out
+from rnn_lightning.stacking import weigh
 from tests.conftest import Command
 from tests.tasks.helpers import saved, silent_trainer
 
@@ -42,38 +40,6 @@ def _trained(run: str | None, **options: object) -> SequenceClassifier:
     return model
 
 
-def test_what_is_said_of_a_training_text_comes_from_those_fitted_without_it(run: str) -> None:
-    data = TextFiles("texts.csv")
-    data.setup("fit")
-    train = data.train.whole()
-    machine = NBSVM(train, data.val.whole())
-    lines, folds = machine.cross_fit(train)
-    counts = machine._counts(train)
-    wanted = np.stack([lines[fold](counts)[row] for row, fold in enumerate(folds)])
-    assert data.facts.encoder is not None
-    found = held_out(run, data.facts.encoder, data)
-    np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-4, atol=1e-5)
-    model = load(run)
-    assert isinstance(model, BagOfNgrams)
-    assert len(set(folds.tolist())) == len(model.held_weight) == 5
-    assert not np.allclose(wanted, machine.logits(train), atol=1e-2)
-
-
-def test_of_a_text_that_is_cut_off_the_rest_is_not_seen(run: str) -> None:
-    short = TextFiles("texts.csv", max_length=2, truncate="head")
-    short.setup("fit")
-    assert short.facts.encoder is not None
-    found = held_out(run, short.facts.encoder, short)
-    model = load(run)
-    assert isinstance(model, BagOfNgrams)
-    assert model.encoder is not None
-    for row in (0, 5, 9):
-        first = " ".join(str(short.train.text(row)).split()[:2])
-        batch = model.encoder.batch([first])
-        wanted = model.without(int(model.folds[row]))(batch.inputs, batch.lengths)[0]
-        torch.testing.assert_close(found[row], wanted)
-
-
 def test_the_recurrent_network_learns_as_if_alone(run: str) -> None:
     alone, beside = _trained(None).state_dict(), _trained(run).state_dict()
     shared = [name for name in alone if name != "_extra_state"]
@@ -82,24 +48,33 @@ def test_the_recurrent_network_learns_as_if_alone(run: str) -> None:
         torch.testing.assert_close(beside[name], alone[name])
 
 
-def test_the_scales_learn_from_the_texts_in_the_batch(run: str) -> None:
-    model = _trained(run)
-    data = TextFiles("texts.csv")
-    data.setup("fit")
-    rows = torch.tensor([7, 2, 30, 11])
-    batch = data.train.__getitems__(rows.tolist())._replace(rows=rows)
-    logits = model._of_layers(batch.inputs, batch.lengths)
-    known = held_out(run, model.encoder, data)[rows, 0]  # type: ignore[arg-type]  # it reads texts
-    own, added = model.mix.scales.detach()
-    targets = batch.targets.float()  # type: ignore[union-attr]  # there are some
-    mixed = binary_cross_entropy_with_logits(own * logits + added * known, targets)
-    loss = model.training_step(batch, 0)
-    torch.testing.assert_close(loss, mixed + binary_cross_entropy_with_logits(logits, targets))
-    model.zero_grad()
-    loss.backward()
-    moved = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
-    assert "mix.scales" in moved
-    assert not {"mix.ngrams.weight", "mix.ngrams.offset"} & moved
+def test_they_are_weighed_on_the_whole_validation_part(run: str) -> None:
+    """By least cross-entropy, and what is measured of validation is measured with that."""
+    torch.manual_seed(0)
+    model, data = SequenceClassifier(hidden_size=4, embedding_size=3, ngrams=run), TextFiles("texts.csv", batch_size=3)
+    trainer = silent_trainer(max_epochs=2)
+    trainer.fit(model, datamodule=data)
+    model.eval()
+    batch = data.val.__getitems__(list(range(len(data.val))))
+    with torch.no_grad():
+        own = model._of_layers(batch.inputs, batch.lengths)
+        ngrams = model.mix.ngrams(batch.inputs, batch.lengths)[:, 0]
+        logits = model(batch.inputs, batch.lengths)
+        scales, offsets, _ = weigh(torch.stack((own, ngrams)).unsqueeze(2), batch.targets)  # type: ignore[arg-type]  # there are some
+        torch.testing.assert_close(model.mix.scales, scales.float(), rtol=1e-4, atol=1e-4)
+        mixed = scales[0] * own + scales[1] * ngrams + offsets
+        torch.testing.assert_close(logits, mixed.float(), rtol=1e-3, atol=1e-3)
+        wanted = binary_cross_entropy_with_logits(logits, batch.targets.float())  # type: ignore[union-attr]  # as above
+    assert trainer.callback_metrics["val_loss"] == pytest.approx(wanted.item(), rel=1e-4)
+    before = model.mix.scales.clone()
+    silent_trainer(limit_val_batches=1).validate(model, datamodule=data, verbose=False)
+    assert torch.equal(model.mix.scales, before)
+
+
+def test_without_a_validation_part_the_mean_is_taken(run: str) -> None:
+    mix = _trained(run).mix
+    assert mix.scales.tolist() == [0.5, 0.5]
+    assert mix.offset.tolist() == [0.0]
 
 
 def test_the_scales_begin_with_the_mean() -> None:
@@ -108,14 +83,15 @@ def test_the_scales_begin_with_the_mean() -> None:
     torch.testing.assert_close(mix(one, other), (one + other) / 2)
 
 
-def test_a_loaded_model_can_be_trained_on_as_long_as_the_run_is_there(run: str, tmp_path: Path) -> None:
+def test_a_loaded_model_is_trained_on_without_the_run(run: str, tmp_path: Path) -> None:
     path = saved(_trained(run), tmp_path / "m.ckpt")
-    model = load(path)
-    data = TextFiles("texts.csv", batch_size=8)
-    silent_trainer(max_epochs=1, limit_val_batches=0).fit(model, datamodule=data)
     Path(run).rename("elsewhere")
-    with pytest.raises(ValueError, match=f"there is no checkpoint {run}"):
-        silent_trainer(max_epochs=1, limit_val_batches=0).fit(load(path), datamodule=data)
+    model = load(path)
+    assert isinstance(model, SequenceClassifier)
+    silent_trainer(max_epochs=1).fit(model, datamodule=TextFiles("texts.csv", batch_size=8))
+    assert (model.mix.scales != 0.5).all()
+    with pytest.raises(ValueError, match="were fitted on other training texts than these"):
+        silent_trainer(max_epochs=1).fit(load(path), datamodule=TextFiles("texts.csv", val_fraction=0.3))
 
 
 def test_a_fitted_model_is_not_trained(run: str) -> None:
