@@ -167,7 +167,7 @@ VERBS: dict[str, Verb] = {
             Option(
                 "--keep",
                 "",
-                "keep the NB-SVM as a run, for test, predict, report, export, and for fit --model.ngrams RUN",
+                "keep the NB-SVM as a run: for test, predict, report, export, and as a part of a network to be trained",
             ),
             Option("--longest", "N", "words in the longest n-gram of the NB-SVM, 1 to 3; 2 by default"),
             _JSON,
