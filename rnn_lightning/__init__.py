@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rnn_lightning.data.text_files import TextFiles
     from rnn_lightning.layers import RecurrentLayer, RecurrentStack
     from rnn_lightning.scaling import Scaling
+    from rnn_lightning.tasks.bag_of_ngrams import BagOfNgrams
     from rnn_lightning.tasks.base import SequenceTask
     from rnn_lightning.tasks.language_model import LanguageModel
     from rnn_lightning.tasks.loading import load
@@ -38,6 +39,7 @@ __version__ = version("rnn-lightning")
 
 _MODULES = {
     "AddingProblem": "data.adding",
+    "BagOfNgrams": "tasks.bag_of_ngrams",
     "Batch": "batch",
     "CopyMemory": "data.copy_memory",
     "Digits": "data.digits",
@@ -69,6 +71,7 @@ _MODULES = {
 
 __all__ = [
     "AddingProblem",
+    "BagOfNgrams",
     "Batch",
     "CopyMemory",
     "Digits",

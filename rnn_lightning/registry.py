@@ -32,6 +32,7 @@ _OWN: dict[Group, dict[str, str]] = {
         "transformer": "rnn_lightning.layers.transformer:Transformer",
     },
     "tasks": {
+        "BagOfNgrams": "rnn_lightning.tasks.bag_of_ngrams:BagOfNgrams",
         "LanguageModel": "rnn_lightning.tasks.language_model:LanguageModel",
         "SequenceClassifier": "rnn_lightning.tasks.sequence_classifier:SequenceClassifier",
         "SequenceTagger": "rnn_lightning.tasks.sequence_tagger:SequenceTagger",

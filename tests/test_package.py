@@ -22,10 +22,11 @@ BELOW = {
     "text": {"batch"},
     "layers": {"batch", "layers"},
     "testing": {"layers"},
-    "baselines": {"batch", "intervals", "baselines"},
+    "stacking": set(),
+    "baselines": {"batch", "intervals", "stacking", "baselines"},
     "data": {"batch", "text", "scaling", "registry", "data"},
     "resuming": set(),
-    "tasks": {"batch", "text", "scaling", "layers", "registry", "intervals", "resuming", "vectors", "tasks"},
+    "tasks": {"batch", "text", "scaling", "layers", "registry", "intervals", "resuming", "vectors", "stacking", "tasks"},
     "callbacks": {"batch", "layers", "callbacks"},
 }
 """What each room may import from, beside other packages; `cli` may import from all."""

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from rnn_lightning import intervals
 from rnn_lightning.baselines.trigram import Trigram, unigram_nats
-from rnn_lightning.batch import NO_LABEL, Facts, Ragged
+from rnn_lightning.batch import NO_LABEL, UNKNOWN, Facts, Ragged
 from rnn_lightning.intervals import Array, Interval
+
+if TYPE_CHECKING:
+    from rnn_lightning.baselines.nbsvm import NBSVM
 
 
 class Score(NamedTuple):
@@ -30,10 +33,12 @@ class Baseline(NamedTuple):
     Attributes:
         name: what it is.
         scores: by the names that the tasks use: val_accuracy, test_perplexity.
+        machine: the NB-SVM, where it is one.
     """
 
     name: str
     scores: dict[str, Score]
+    machine: NBSVM | None = None
 
 
 def has_extra() -> bool:
@@ -41,7 +46,7 @@ def has_extra() -> bool:
     return find_spec("sklearn") is not None
 
 
-def baselines(facts: Facts, train: Ragged, val: Ragged, test: Ragged) -> Iterator[Baseline]:
+def baselines(facts: Facts, train: Ragged, val: Ragged, test: Ragged, longest: int = 2) -> Iterator[Baseline]:
     """Fits what suits the data, the simplest first, and measures it on validation and test part.
 
     Args:
@@ -49,6 +54,7 @@ def baselines(facts: Facts, train: Ragged, val: Ragged, test: Ragged) -> Iterato
         train: the part to fit on.
         val: the part on which settings are chosen.
         test: the part that is only measured.
+        longest: words in the longest n-gram of an NB-SVM.
     """
     parts = {"val": val, "test": test}
     if facts.per_step and facts.labels:
@@ -68,9 +74,9 @@ def baselines(facts: Facts, train: Ragged, val: Ragged, test: Ragged) -> Iterato
     yield _baseline(name, parts, lambda part: measure(part, np.full(len(part.targets), always)))
     if not has_extra() or len(np.unique(train.targets)) < 2 or len(train.values) == 0:
         return  # or nothing to tell apart, or nothing to tell it by
-    from rnn_lightning.baselines.linear import NBSVM, Linear, all_steps, means
-
     if facts.encoder is None:
+        from rnn_lightning.baselines.linear import Linear, all_steps, means
+
         kind = "logistic" if facts.labels else "linear"
 
         def regression(what: str, features: Callable[[Ragged], Array]) -> Baseline:
@@ -80,9 +86,13 @@ def baselines(facts: Facts, train: Ragged, val: Ragged, test: Ragged) -> Iterato
         yield regression("mean features", means)
         if len(set.union(*(set(np.diff(part.offsets).tolist()) for part in (train, val, test)))) == 1:
             yield regression("all steps", all_steps)
-    elif facts.labels:
-        machine = NBSVM(train, val)
-        yield _baseline("NB-SVM on words and pairs", parts, lambda part: measure(part, machine.predict(part)))
+    elif facts.labels and (train.values > UNKNOWN).any():
+        from rnn_lightning.baselines.nbsvm import NBSVM
+
+        machine = NBSVM(train, val, longest)
+        name = ("NB-SVM on words", "NB-SVM on words and pairs", "NB-SVM on words, pairs and triples")[longest - 1]
+        found = _baseline(name, parts, lambda part: measure(part, machine.predict(part)))
+        yield found._replace(machine=machine)
 
 
 def _baseline(name: str, parts: dict[str, Ragged], measure: Callable[[Ragged], dict[str, Score]]) -> Baseline:

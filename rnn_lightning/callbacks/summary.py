@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from rnn_lightning.batch import Batch
 from rnn_lightning.callbacks.journal import in_words, say
-from rnn_lightning.layers import Pooling, Projected, RecurrentLayer, TokenEmbedding
+from rnn_lightning.layers import NgramMix, Pooling, Projected, RecurrentLayer, TokenEmbedding
 
-_WHOLE = (RecurrentLayer, TokenEmbedding, Pooling)
+_WHOLE = (RecurrentLayer, TokenEmbedding, NgramMix, Pooling)
 """Modules that are one stage, whatever they are made of."""
 
 
@@ -82,6 +82,8 @@ def describe(module: nn.Module) -> str:
         return f"{kind} {module.vectors.num_embeddings:,} -> {module.vectors.embedding_dim}"
     if isinstance(module, Pooling):
         return f"{kind} {' + '.join(module.parts)}"
+    if isinstance(module, NgramMix):
+        return f"{kind} {len(module.ngrams.keys):,} -> {len(module.ngrams.offset)}"
     if isinstance(module, nn.Linear):
         return f"{kind} {module.in_features} -> {module.out_features}"
     return kind
@@ -102,7 +104,7 @@ def formula(module: nn.Module) -> str:
 
 
 def _sum(shapes: list[tuple[int, ...]]) -> str:
-    return " + ".join("x".join(map(str, shape)) for shape in shapes)
+    return " + ".join("x".join(map(str, shape)) or "1" for shape in shapes)
 
 
 @torch.no_grad()

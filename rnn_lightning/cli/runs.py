@@ -61,7 +61,9 @@ class Run(NamedTuple):
 
 
 def architecture(model: dict[str, Any]) -> str:
-    """What a model is called in run folders: lstm, bilstm, stacked_gru, from its section of a config."""
+    """What a model is called in run folders: lstm, bilstm, stacked_gru, nbsvm, from its section of a config."""
+    if model.get("class_path", "").endswith("BagOfNgrams"):
+        return "nbsvm"
     options = model.get("init_args") or {}
     layers = options.get("num_layers")
     stacked = "stacked_" if isinstance(layers, int) and layers > 1 else ""

@@ -167,10 +167,18 @@ VERBS: dict[str, Verb] = {
         "what methods without a network reach on the same data",
         "rnn_lightning.cli.baseline:baseline",
         "[--config NAME ...] [options]",
-        (_JSON,),
+        (
+            Option(
+                "--keep",
+                "",
+                "keep the NB-SVM as a run: for test, predict, report, export, and as a part of a network to be trained",
+            ),
+            Option("--longest", "N", "words in the longest n-gram of the NB-SVM, 1 to 3; 2 by default"),
+            _JSON,
+        ),
         ("data", "seed_everything"),
         "it wants data, and trains no network",
-        ("baseline --config imdb.yaml",),
+        ("baseline --config imdb.yaml", "baseline --config imdb.yaml --keep"),
     ),
     "compare": Verb(
         "train several models on several tasks, with several seeds, and draw up a table",

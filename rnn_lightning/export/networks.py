@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from rnn_lightning.export.graph import Port, to_onnx
 from rnn_lightning.export.unrolled import fill_in, unroll_layers
-from rnn_lightning.layers import RecurrentLayer, State, Transformer
+from rnn_lightning.layers import NgramSum, RecurrentLayer, State, Transformer
 from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.language_model import LanguageModel
 from rnn_lightning.tasks.sequence_classifier import SequenceClassifier
@@ -61,6 +61,8 @@ def exportable(model: SequenceTask) -> Exportable:
 
 def why_no_steps(model: Exportable) -> str | None:
     """Why a model cannot go step by step; None where it can."""
+    if any(isinstance(module, NgramSum) for module in model.modules()):
+        return "an n-gram counts once in a text, which has to be seen whole"
     if model.recurrent.bidirectional:
         return "a model in both directions begins at the end of a sequence too"
     if any(isinstance(module, Transformer) for module in model.recurrent.modules()):
@@ -140,7 +142,7 @@ def whole_graph(model: Exportable) -> onnx.ModelProto:
         ValueError: a layer does something that ONNX has no operator for.
     """
     traced = copy.deepcopy(model)
-    stepwise = unroll_layers(traced.recurrent)
+    stepwise = unroll_layers(traced)
     lengths = torch.tensor([5, 3])
     graph = to_onnx(
         f"this {type(model).__name__}",

@@ -9,6 +9,7 @@ from rnn_lightning.layers.lstm import LSTM
 from rnn_lightning.layers.lstm_ln import LayerNormLSTM
 from rnn_lightning.layers.mingru import MinGRU
 from rnn_lightning.layers.minlstm import MinLSTM
+from rnn_lightning.layers.ngrams import NgramMix, NgramSum
 from rnn_lightning.layers.pooling import Pooling, PoolingName
 from rnn_lightning.layers.projected import Projected
 from rnn_lightning.layers.qrnn import QRNN
@@ -33,6 +34,8 @@ __all__ = [
     "LayerNormRNN",
     "MinGRU",
     "MinLSTM",
+    "NgramMix",
+    "NgramSum",
     "Pooling",
     "PoolingName",
     "Projected",

@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics import MetricCollection
 
 from rnn_lightning.batch import Batch, Facts
-from rnn_lightning.layers import Pooling, PoolingName, RecurrentStack, TokenEmbedding, make_head
+from rnn_lightning.layers import NgramMix, Pooling, PoolingName, RecurrentStack, TokenEmbedding, make_head
+from rnn_lightning.stacking import weigh
 from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.metrics import (
     MeanLoss,
@@ -27,6 +29,7 @@ from rnn_lightning.tasks.metrics import (
     regression_metrics,
 )
 from rnn_lightning.tasks.networks import InitName, make_embedding, make_recurrent
+from rnn_lightning.tasks.wide import check_train, in_words_of, kept
 
 Array = np.ndarray[Any, Any]
 
@@ -75,6 +78,9 @@ class SequenceClassifier(SequenceTask):
         pooling: from all steps to one vector: last, mean, max, mean_max, mean_max_last, or attention.
         dropout: dropout before the head's linear map.
         batch_norm: batch normalisation before the head's linear map.
+        ngrams: run of n-grams, as rnn-lightning baseline --keep makes one of the same data, whose logits are added to
+            those of the recurrent layers.
+        ngram_sizes: tokens in the longest of them, and how many there are; filled in from that run.
         vocab_size: token ids; filled in from the data.
         input_size: features of a step; filled in from the data.
         num_classes: classes, 0 for regression; filled in from the data.
@@ -87,6 +93,7 @@ class SequenceClassifier(SequenceTask):
     recurrent: RecurrentStack
     pooling: Pooling
     head: nn.Sequential
+    mix: NgramMix
 
     def __init__(
         self,
@@ -110,6 +117,8 @@ class SequenceClassifier(SequenceTask):
         pooling: PoolingName = "last",
         dropout: float = 0.0,
         batch_norm: bool = False,
+        ngrams: str | None = None,
+        ngram_sizes: list[int] | None = None,
         vocab_size: int | None = None,
         input_size: int | None = None,
         num_classes: int | None = None,
@@ -121,6 +130,10 @@ class SequenceClassifier(SequenceTask):
                 raise ValueError("vocab_size, input_size and num_classes are filled in from the data: leave them out")
             self.build()
             return
+        if ngram_sizes is not None:
+            raise ValueError("ngram_sizes are filled in from the run of n-grams: leave them out")
+        if ngrams is not None:
+            kept(ngrams)
         self._adapt_to_vectors()
         # Built once for nothing, without memory, so that a wrong value is found before the data is prepared.
         with torch.device("meta"):
@@ -143,14 +156,23 @@ class SequenceClassifier(SequenceTask):
 
     def build(self) -> None:
         """Makes the network and the metrics."""
+        path, fitted = self.hparams.get("ngrams"), None
+        if path is not None and self.hparams["ngram_sizes"] is None:
+            fitted = kept(path)
+            found = in_words_of(self.encoder, self.labels, fitted, path)
+            self.hparams["ngram_sizes"] = [found.longest, len(found.keys)]
         for name, module in self._network(**{size: self.hparams[size] for size in _SIZES}).items():
             self.add_module(name, module)
+        if fitted is not None:
+            self.mix.ngrams.load_state_dict(found.state_dict())
+            self.mix.train_checksum.copy_(fitted.train_checksum)
         num_classes = self.hparams["num_classes"]
         make = classification_metrics if num_classes else regression_metrics
         self.val_metrics: MetricCollection = make("val_", num_classes)
         self.test_metrics: MetricCollection = make("test_", num_classes)
         self.val_loss, self.test_loss = MeanLoss(), MeanLoss()
         self.test_outcomes = Outcomes("losses", "outputs", "targets")
+        self.val_parts = Outcomes("own", "ngrams", "targets")
 
     def _network(self, vocab_size: int | None, input_size: int | None, num_classes: int) -> dict[str, nn.Module]:
         h = self.hparams
@@ -161,8 +183,13 @@ class SequenceClassifier(SequenceTask):
         assert input_size is not None
         recurrent = make_recurrent(h, input_size)
         pooling = Pooling(h["pooling"], recurrent.output_size, h["bidirectional"])
-        head = make_head(pooling.output_size, num_classes if num_classes > 2 else 1, h["dropout"], h["batch_norm"])
-        return {**modules, "recurrent": recurrent, "pooling": pooling, "head": head}
+        outputs = num_classes if num_classes > 2 else 1
+        head = make_head(pooling.output_size, outputs, h["dropout"], h["batch_norm"])
+        modules |= {"recurrent": recurrent, "pooling": pooling, "head": head}
+        if vocab_size is not None and h["ngram_sizes"] is not None:
+            longest, count = h["ngram_sizes"]
+            modules["mix"] = NgramMix(vocab_size, longest, count, outputs)
+        return modules
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits or numbers.
@@ -175,6 +202,15 @@ class SequenceClassifier(SequenceTask):
             One number a sequence (B,) for two classes and for regression, else one a class (B, C). Numbers are as the
             targets of the training data are, whatever their scaling.
         """
+        logits = self._of_layers(inputs, lengths)
+        if self.hparams["ngrams"] is None:
+            return logits
+        ngram_logits = self.mix.ngrams(inputs, lengths)
+        mixed: Tensor = self.mix(logits.view_as(ngram_logits), ngram_logits)
+        return mixed.view_as(logits)
+
+    def _of_layers(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
+        """What the recurrent layers say, without any n-grams."""
         x = inputs if self.hparams["vocab_size"] is None else self.embedding(inputs)
         output, _ = self.recurrent(x, lengths)
         return self.answers(self.pooling(output, lengths))
@@ -211,21 +247,35 @@ class SequenceClassifier(SequenceTask):
             return torch.sigmoid(torch.stack((-logits, logits), 1))
         return torch.softmax(logits, 1)
 
+    def on_fit_start(self) -> None:
+        """Holds the n-grams to be of this data."""
+        if self.hparams["ngrams"] is not None:
+            data = self.trainer.datamodule  # type: ignore[attr-defined]  # the Trainer sets it, and does not declare it
+            check_train(self.mix, self.hparams["ngrams"], data)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of a training batch; its mean over the epoch is logged as train_loss."""
-        loss = self.losses(self(batch.inputs, batch.lengths), _targets(batch)).mean()
+        """Loss of a training batch, without any n-grams; its mean over the epoch is logged as train_loss."""
+        logits = self if self.hparams["ngrams"] is None else self._of_layers
+        loss = self.losses(logits(batch.inputs, batch.lengths), _targets(batch)).mean()
         return self.weighed(loss, len(batch.lengths), batch)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to val_loss and to the epoch's metrics."""
-        self._evaluate(self.val_loss, self.val_metrics, batch, None)
+        if self.hparams.get("ngrams") is None or self.trainer.state.fn != TrainerFn.FITTING:
+            self._evaluate(self.val_loss, self.val_metrics, batch, None)
+            return
+        ngram_logits = self.mix.ngrams(batch.inputs, batch.lengths)
+        own = self._of_layers(batch.inputs, batch.lengths).view_as(ngram_logits)
+        self.val_parts.update(batch.rows, own=own, ngrams=ngram_logits, targets=_targets(batch))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to test_loss and to the epoch's metrics."""
         self._evaluate(self.test_loss, self.test_metrics, batch, self.test_outcomes)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the metrics of all validation sequences together."""
+        """Logs the metrics of all validation sequences together, after n-grams are weighed by them."""
+        if self.hparams.get("ngrams") is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            self._weigh_ngrams()
         self._log_metrics("val_loss", self.val_loss, self.val_metrics)
 
     def on_test_epoch_end(self) -> None:
@@ -265,14 +315,32 @@ class SequenceClassifier(SequenceTask):
         return self._of_texts(texts, batch_size)
 
     def _evaluate(self, loss: MeanLoss, metrics: MetricCollection, batch: Batch, outcomes: Outcomes | None) -> None:
-        logits = self(batch.inputs, batch.lengths)
-        targets = _targets(batch)
-        losses = self.losses(logits, targets)
-        outputs = self.probabilities(logits) if self.hparams["num_classes"] else logits
-        loss.update(losses.mean(), len(batch.lengths))
-        metrics.update(outputs, targets)
+        logits, targets = self(batch.inputs, batch.lengths), _targets(batch)
+        losses, outputs = self._measure(loss, metrics, logits, targets)
         if outcomes is not None:
             outcomes.update(batch.rows, losses=losses, outputs=outputs, targets=targets)
+
+    def _measure(
+        self, loss: MeanLoss, metrics: MetricCollection, logits: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Adds sequences to what is measured: gives their losses (B,), and probabilities or numbers."""
+        losses = self.losses(logits, targets)
+        outputs = self.probabilities(logits) if self.hparams["num_classes"] else logits
+        loss.update(losses.mean(), len(targets))
+        metrics.update(outputs, targets)
+        return losses, outputs
+
+    def _weigh_ngrams(self) -> None:
+        """Fits the scales on what came out of validation, and measures it with them."""
+        parts = {name: torch.from_numpy(values) for name, values in self.val_parts.compute().items()}
+        self.val_parts.reset()
+        both, targets = torch.stack((parts["own"], parts["ngrams"])), parts["targets"].long()
+        if both.isfinite().all():
+            scales, offsets, _ = weigh(both, targets)
+            self.mix.scales.copy_(scales)
+            self.mix.offset.copy_(offsets)
+        logits = self.mix(*both.to(self.mix.scales)).squeeze(1)
+        self._measure(self.val_loss, self.val_metrics, logits, targets.to(logits.device))
 
     def _in_columns(self, losses: Array, outputs: Array, targets: Array) -> dict[str, list[Any]]:
         """What came out for each sequence, in words: losses (S,), outputs (S,) or (S, C), and targets (S,)."""

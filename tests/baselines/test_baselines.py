@@ -11,7 +11,8 @@ import pytest
 
 from rnn_lightning import IMDb, NextWord, Parity, SyntheticSequences, TextEncoder
 from rnn_lightning.baselines import Baseline, baselines, has_extra
-from rnn_lightning.baselines.linear import NBSVM, Linear, means
+from rnn_lightning.baselines.linear import Linear, means
+from rnn_lightning.baselines.nbsvm import NBSVM
 from rnn_lightning.baselines.trigram import Trigram
 from rnn_lightning.batch import NO_LABEL, Facts, Ragged
 from rnn_lightning.data.base import SequenceData
