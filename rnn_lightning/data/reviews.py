@@ -27,6 +27,7 @@ CLASSES = ("neg", "pos")
 UNKNOWN_FILM = -1
 
 _REVIEW = re.compile(r"(?:^|/)(train|test)/(neg|pos)/(\d+)_\d+\.txt$")
+_UNLABELLED = re.compile(r"(?:^|/)train/unsup/(\d+)_\d+\.txt$")
 _URLS = re.compile(r"(?:^|/)train/urls_(neg|pos)\.txt$")
 _TITLE = re.compile(rb"/title/tt(\d+)")
 _OPENERS: dict[bytes, Callable[[Any], Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
@@ -98,7 +99,7 @@ def read(path: Path) -> Reviews:
     reviews: dict[tuple[int, int, int], str] = {}
     films: dict[int, list[int]] = {}
     with clear_errors(path):
-        for name, content in _members_of_folder(path) if path.is_dir() else _members_of_archive(path):
+        for name, content in _members(path, (_REVIEW, _URLS)):
             if match := _REVIEW.search(name):
                 split, label, number = match.groups()
                 reviews[SPLITS.index(split), int(number), CLASSES.index(label)] = _decoded(content, name, path)
@@ -121,24 +122,53 @@ def read(path: Path) -> Reviews:
     )
 
 
-def review_files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """The files of an unpacked folder that `read` would open."""
-    for place in (SPLITS[0], *(f"{split}/{label}" for split in SPLITS for label in CLASSES)):
+def read_unlabelled(path: Path) -> list[str]:
+    """Reads the reviews without a label, in the order of their numbers.
+
+    Args:
+        path: what `locate` returned.
+
+    Raises:
+        ValueError: it cannot be read, is damaged or cut off, or there are none.
+    """
+    with clear_errors(path):
+        found = {
+            int(match[1]): _decoded(content, name, path)
+            for name, content in _members(path, (_UNLABELLED,))
+            if (match := _UNLABELLED.search(name))
+        }
+    if not found:
+        raise ValueError(f"{path} has no reviews without a label: such a one is a file like train/unsup/0_0.txt")
+    return [found[number] for number in sorted(found)]
+
+
+def review_files(folder: Path, labelled: bool = True) -> Iterator[os.DirEntry[str]]:
+    """The files of an unpacked folder that `read` would open, or else `read_unlabelled`."""
+    return _files(folder, (_REVIEW, _URLS) if labelled else (_UNLABELLED,))
+
+
+def _members(path: Path, wanted: tuple[re.Pattern[str], ...]) -> Iterator[tuple[str, bytes]]:
+    """The names and contents of the files that fit one of these patterns."""
+    return _members_of_folder(path, wanted) if path.is_dir() else _members_of_archive(path, wanted)
+
+
+def _files(folder: Path, wanted: tuple[re.Pattern[str], ...]) -> Iterator[os.DirEntry[str]]:
+    labelled = (f"{split}/{label}" for split in SPLITS for label in CLASSES)
+    for place in (SPLITS[0], f"{SPLITS[0]}/unsup", *labelled):
         if (folder / place).is_dir():
             with os.scandir(folder / place) as entries:
                 for entry in entries:
-                    name = f"{place}/{entry.name}"
-                    if (_REVIEW.search(name) or _URLS.search(name)) and entry.is_file():
+                    if any(pattern.search(f"{place}/{entry.name}") for pattern in wanted) and entry.is_file():
                         yield entry
 
 
-def _members_of_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
-    for entry in review_files(folder):
+def _members_of_folder(folder: Path, wanted: tuple[re.Pattern[str], ...]) -> Iterator[tuple[str, bytes]]:
+    for entry in _files(folder, wanted):
         with open(entry.path, "rb") as file:
             yield Path(entry.path).relative_to(folder).as_posix(), file.read()
 
 
-def _members_of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
+def _members_of_archive(path: Path, wanted: tuple[re.Pattern[str], ...]) -> Iterator[tuple[str, bytes]]:
     with path.open("rb") as file:
         opener = _OPENERS.get(file.read(2))
         file.seek(0)
@@ -146,7 +176,7 @@ def _members_of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
         stream = _Watched(opener(file) if opener else file)
         with _opened(stream, path) as archive:
             for member in archive:
-                if member.isfile() and (_REVIEW.search(member.name) or _URLS.search(member.name)):
+                if member.isfile() and any(pattern.search(member.name) for pattern in wanted):
                     yield member.name, archive.extractfile(member).read()  # type: ignore[union-attr]  # it is a file
             stream.drain()
             # After a header it cannot read the tarfile module stops as if the archive ended there.
