@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -28,6 +29,7 @@ from rnn_lightning.cli.process import fitting_precision
 from rnn_lightning.cli.verbs import VERBS
 from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.schedule import OneCycle
+from rnn_lightning.tasks.transfer import made_with_shares
 
 _EACH_STEP = (OneCycle, OneCycleLR, CyclicLR)
 """Schedules that count steps; all others count epochs."""
@@ -154,7 +156,7 @@ class Command(LightningCLI):
 
         def configure_optimizers(model: pl.LightningModule) -> Any:
             config = _fused(optimizer_config, model.trainer)
-            optimizer: Optimizer = _made("optimizer", list(model.parameters()), config)
+            optimizer = made_with_shares(self.model, partial(_made, "optimizer", config=config))
             if schedule_config is None:
                 return optimizer
             schedule = _made("lr_scheduler", optimizer, schedule_config)

@@ -6,6 +6,7 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +23,7 @@ from rnn_lightning.batch import Batch, Facts, pad_ragged
 from rnn_lightning.intervals import Interval
 from rnn_lightning.layers import TokenEmbedding
 from rnn_lightning.scaling import Scaling
+from rnn_lightning.tasks import transfer
 from rnn_lightning.tasks.metrics import MeanLoss
 from rnn_lightning.text import TextEncoder
 from rnn_lightning.vectors import read_vectors, vector_size
@@ -155,11 +157,12 @@ class SequenceTask(pl.LightningModule, ABC):
         if self.hparams.get("vectors") is not None:
             self._start_from_vectors(self.hparams["vectors"])
 
-    def _adapt_to_vectors(self) -> None:
-        """Takes the embedding's size from the file of vectors, where one is named."""
+    def _check_beginning(self) -> None:
+        """Looks at what the model begins with, and takes the embedding's size from the file of vectors, if any."""
+        transfer.check_options(self.hparams)
         if self.hparams["vectors"] is not None:
             self.hparams["embedding_size"] = vector_size(self.hparams["vectors"])
-        elif self.hparams["freeze_vectors"]:
+        elif self.hparams["freeze_vectors"] and not self.hparams["init_from"]:
             raise ValueError("freeze_vectors is true, but no vectors are named: random ones would never be trained")
 
     def _start_from_vectors(self, path: str) -> None:
@@ -240,7 +243,17 @@ class SequenceTask(pl.LightningModule, ABC):
 
     def configure_optimizers(self) -> Any:
         """AdamW with the command's defaults; `--optimizer` puts another in its place."""
-        return torch.optim.AdamW(self.parameters(), lr=3e-3, weight_decay=0.01)
+        return transfer.made_with_shares(self, partial(torch.optim.AdamW, lr=3e-3, weight_decay=0.01))
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Leaves as it is what is not trained yet."""
+        if self.hparams.get("gradual_unfreezing"):
+            transfer.hold_back(self, self.current_epoch)
+
+    def on_fit_start(self) -> None:
+        """Begins with what other models have learnt, unless the weights come from a checkpoint already."""
+        if (paths := self.hparams.get("init_from")) and not self.is_trained:
+            transfer.start_from(self, [paths] if isinstance(paths, str) else paths)
 
     def on_train_start(self) -> None:
         """From here on the weights are trained ones."""
