@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rnn_lightning.layers import RecurrentLayer, RecurrentStack
     from rnn_lightning.scaling import Scaling
     from rnn_lightning.tasks.base import SequenceTask
+    from rnn_lightning.tasks.ensemble import Ensemble
     from rnn_lightning.tasks.language_model import LanguageModel
     from rnn_lightning.tasks.loading import load
     from rnn_lightning.tasks.sequence_classifier import SequenceClassifier
@@ -41,6 +42,7 @@ _MODULES = {
     "Batch": "batch",
     "CopyMemory": "data.copy_memory",
     "Digits": "data.digits",
+    "Ensemble": "tasks.ensemble",
     "Facts": "batch",
     "GradientProbe": "callbacks.gradients",
     "IMDb": "data.imdb",
@@ -72,6 +74,7 @@ __all__ = [
     "Batch",
     "CopyMemory",
     "Digits",
+    "Ensemble",
     "Facts",
     "GradientProbe",
     "IMDb",

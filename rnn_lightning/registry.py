@@ -33,6 +33,7 @@ _OWN: dict[Group, dict[str, str]] = {
     },
     "tasks": {
         "LanguageModel": "rnn_lightning.tasks.language_model:LanguageModel",
+        "Ensemble": "rnn_lightning.tasks.ensemble:Ensemble",
         "SequenceClassifier": "rnn_lightning.tasks.sequence_classifier:SequenceClassifier",
         "SequenceTagger": "rnn_lightning.tasks.sequence_tagger:SequenceTagger",
     },

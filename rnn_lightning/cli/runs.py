@@ -59,6 +59,8 @@ class Run(NamedTuple):
 
 def architecture(model: dict[str, Any]) -> str:
     """What a model is called in run folders: lstm, bilstm, stacked_gru, from its section of a config."""
+    if str(model.get("class_path")).rpartition(".")[2] == "Ensemble":
+        return "ensemble"
     options = model.get("init_args") or {}
     stacked = "stacked_" if (options.get("num_layers") or 1) > 1 else ""
     return f"{stacked}{'bi' if options.get('bidirectional') else ''}{options.get('cell', 'lstm')}"
