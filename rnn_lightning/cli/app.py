@@ -20,13 +20,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
 from rnn_lightning import registry
-from rnn_lightning.cli import loggers
+from rnn_lightning.cli import loggers, runs
 from rnn_lightning.cli.errors import UserError
 from rnn_lightning.cli.explain import ComplaintError, check_values, explain
 from rnn_lightning.cli.help import page
 from rnn_lightning.cli.places import placed
 from rnn_lightning.cli.process import fitting_precision
 from rnn_lightning.cli.verbs import VERBS
+from rnn_lightning.data.labelled_texts import LabelledTexts
 from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.schedule import OneCycle
 from rnn_lightning.tasks.transfer import made_with_shares
@@ -110,6 +111,8 @@ class Command(LightningCLI):
         with self.placed():
             self.config_init = self.parser.instantiate(config)
         self.datamodule = self.config_init.get("data")
+        if isinstance(self.datamodule, LabelledTexts):
+            self.datamodule.load_teacher = _teacher
         self.model = self.config_init.get("model")
         self._add_configure_optimizers_method_to_model(None)
 
@@ -249,6 +252,12 @@ def print_all_options(verb: str) -> None:
     )
     with suppress(SystemExit):
         command(verb, ["--help"])
+
+
+def _teacher(name: str) -> Any:
+    from rnn_lightning.tasks.teaching import teacher
+
+    return teacher(runs.place(name))
 
 
 def _fused(config: dict[str, Any], trainer: pl.Trainer) -> dict[str, Any]:

@@ -166,7 +166,7 @@ def _find_beginning(command: FitCommand) -> None:
     """Names of runs, in model.init_from, become their folders."""
     given = command.model.hparams.get("init_from")
     names = [given] if isinstance(given, str) else given or []
-    found = [name if Path(name).exists() else str(runs.find(name, runs.BEST)) for name in names]
+    found = [str(runs.place(name)) for name in names]
     if found:
         command.model.hparams["init_from"] = found
 

@@ -154,6 +154,15 @@ def named(name: str) -> Path | None:
     return fitting[0] if fitting else None
 
 
+def place(name: str) -> Path:
+    """A path as it is, and else the folder of the run of this name.
+
+    Raises:
+        UserError: there is neither.
+    """
+    return Path(name) if Path(name).exists() else find(name, BEST)
+
+
 def overview() -> list[Run]:
     """All runs, the newest first. What cannot be read of one is taken for not there."""
     return [at_a_glance(run) for run in sorted(_all(), key=_start, reverse=True)]

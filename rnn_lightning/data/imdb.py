@@ -30,11 +30,15 @@ class IMDb(LabelledTexts):
         vocab_size: words in the vocabulary, the most frequent ones of the training part; all others are unknown.
         max_length: words kept of a longer review; null keeps all.
         truncate: which words to keep: the first, the last, or a quarter from the beginning and the rest from the end.
-        unlabelled: take the 50,000 reviews without a label too, but for those that also stand in the test part: for the
-            vocabulary, and for a language model to read.
+        unlabelled: take the 50,000 reviews without a label too, but for those that also stand in validation or test: for
+            the vocabulary, and for a language model to read.
         targets: what is learnt: the labels, or, of all reviews one after the other, the next token at each step, for a
             LanguageModel, or the previous one, from the end to the beginning.
         num_steps: words of a window, where the targets are tokens.
+        teacher: a classifier, as a run (its folder, or its name under runs/) or a checkpoint, that labels the texts
+            without a label; these are learnt from too then.
+        teacher_weight: its share in the targets of texts that have a label.
+        temperature: above 1, its answers are taken to be less certain than they are.
         val_fraction: share of the training reviews that is set apart for validation, at the least.
         split_seed: decides which films are set apart; the training's own seed has no part in it.
         batch_size: reviews in a batch, in each process.
@@ -55,13 +59,18 @@ class IMDb(LabelledTexts):
         unlabelled: bool = False,
         targets: Targets = "labels",
         num_steps: int = 128,
+        teacher: str | None = None,
+        teacher_weight: float = 0.0,
+        temperature: float = 1.0,
         val_fraction: float = 0.1,
         split_seed: int = 0,
         batch_size: int = 64,
         num_workers: int = 0,
     ) -> None:
         super().__init__(batch_size, num_workers)
-        self._check_texts(vocab_size, max_length, truncate, targets, num_steps)
+        self._check_texts(
+            *(vocab_size, max_length, truncate, targets, num_steps), *(teacher, teacher_weight, temperature)
+        )
         at_least("split_seed", split_seed, 0)
         if not 0 < val_fraction < 1:
             raise ValueError(f"val_fraction is {val_fraction}; it must lie between 0 and 1")
@@ -103,7 +112,7 @@ class IMDb(LabelledTexts):
         tokens = joined(corpus, open_unlabelled(path)) if self.unlabelled else corpus
         further = np.arange(count, len(tokens.offsets) - 1)
         facts = Facts(None, ("negative", "positive"))
-        self._arrange(tokens, corpus.labels, {"train": train, "val": val, "test": test}, further, facts)
+        self._arrange(stage, tokens, corpus.labels, {"train": train, "val": val, "test": test}, further, facts)
 
     def summary(self) -> str:
         """What `setup` made, in one line."""

@@ -47,11 +47,15 @@ class TextFiles(OwnFiles, LabelledTexts):
         vocab_size: tokens in the vocabulary, the most frequent ones of the training part; all others are unknown.
         max_length: tokens kept of a longer text; null keeps all.
         truncate: which tokens to keep: the first, the last, or a quarter from the beginning and the rest from the end.
-        unlabelled_path: table, or folder of .txt files, of further texts without a label, of which copies of test texts
-            are left out: for the vocabulary, and for a language model to read.
+        unlabelled_path: table, or folder of .txt files, of further texts without a label, of which copies of validation
+            and test texts are left out: for the vocabulary, and for a language model to read.
         targets: what is learnt: the labels, or, of all texts one after the other, the next token at each step, for a
             LanguageModel, or the previous one, from the end to the beginning.
         num_steps: tokens of a window, where the targets are tokens.
+        teacher: a classifier, as a run (its folder, or its name under runs/) or a checkpoint, that labels the texts
+            without a label; these are learnt from too then.
+        teacher_weight: its share in the targets of texts that have a label.
+        temperature: above 1, its answers are taken to be less certain than they are.
         unit: word, where each Chinese or Japanese character is a word; spaced_word, where their words end at spaces as
             all others do; or character.
         batch_size: texts in a batch, in each process.
@@ -79,6 +83,9 @@ class TextFiles(OwnFiles, LabelledTexts):
         unlabelled_path: str | None = None,
         targets: Targets = "labels",
         num_steps: int = 128,
+        teacher: str | None = None,
+        teacher_weight: float = 0.0,
+        temperature: float = 1.0,
         unit: Unit = "word",
         batch_size: int = 64,
         num_workers: int = 0,
@@ -87,7 +94,9 @@ class TextFiles(OwnFiles, LabelledTexts):
             *(path, label, regression, val_path, test_path, val_fraction, test_fraction, split_seed),
             *(batch_size, num_workers),
         )
-        self._check_texts(vocab_size, max_length, truncate, targets, num_steps)
+        self._check_texts(
+            *(vocab_size, max_length, truncate, targets, num_steps), *(teacher, teacher_weight, temperature)
+        )
         if unit not in get_args(Unit):
             raise ValueError(f"unit is '{unit}', not one of {', '.join(get_args(Unit))}")
         self.text = [text] if isinstance(text, str) else text
@@ -111,7 +120,7 @@ class TextFiles(OwnFiles, LabelledTexts):
         parts = self._divided("texts", ends, labels, np.array(groups) if self.group is not None else None)
         targets, names, scaling = self._targets(labels, parts["train"])
         further = np.arange(len(labels), len(tokens.offsets) - 1)
-        self._arrange(tokens, targets, parts, further, Facts(None, names, target_scaling=scaling), unit)
+        self._arrange(stage, tokens, targets, parts, further, Facts(None, names, target_scaling=scaling), unit)
         self._classes = len(names)
 
     def summary(self) -> str:

@@ -222,18 +222,25 @@ class SequenceClassifier(SequenceTask):
             logits = logits * self.target_scaling.deviation[0] + self.target_scaling.mean[0]
         return logits.squeeze(1) if logits.size(1) == 1 else logits
 
-    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def losses(self, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """Loss of each sequence (B,): squared error, binary cross-entropy or cross-entropy, in nats.
 
         Where the data scales its targets, errors are measured in standard deviations of the training targets.
+
+        Args:
+            logits: what `forward` returns.
+            targets: numbers or classes (B,), or a probability for each class (B, C).
+            smoothing: share of the certainty that all classes get alike.
         """
         num_classes = self.hparams["num_classes"]
         if num_classes == 0:
             unit = 1.0 if self.target_scaling is None else self.target_scaling.deviation[0]
             return functional.mse_loss(logits / unit, targets / unit, reduction="none")
         if num_classes == 2:
-            return functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none")
-        return functional.cross_entropy(logits, targets, reduction="none")
+            positive = (targets if targets.dim() == 1 else targets[:, 1]).to(logits.dtype)
+            positive = positive * (1 - smoothing) + smoothing / 2
+            return functional.binary_cross_entropy_with_logits(logits, positive, reduction="none")
+        return functional.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
 
     def end_losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss of each sequence (B,), and its last step, counted from 1 (B,), whatever the pooling."""
@@ -247,32 +254,24 @@ class SequenceClassifier(SequenceTask):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a training batch; its mean over the epoch is logged as train_loss."""
-        h, x = self.hparams, self._vectors(batch.inputs)
+        h, x, targets = self.hparams, self._vectors(batch.inputs), _targets(batch)
         if h["adversarial"] and not x.requires_grad:
             x.requires_grad_()
         logits = self._from_vectors(x, batch.lengths)
-        losses = self._smooth_losses(logits, _targets(batch))
+        losses = self.losses(logits, targets, h["label_smoothing"])
         self.add_train_loss(losses.mean(), len(batch.lengths))
         if h["adversarial"]:
             changed = x + adversarial_change(losses, x, batch.lengths, h["adversarial"])
-            losses = losses + self._smooth_losses(self._from_vectors(changed, batch.lengths), _targets(batch))
+            after = self._from_vectors(changed, batch.lengths)
+            losses = losses + self.losses(after, targets, h["label_smoothing"])
         if h["virtual_adversarial"]:
             losses = losses + virtual_adversarial_losses(
-                lambda x: self._log_probabilities(self._from_vectors(x, batch.lengths)),
-                *(x, batch.lengths, self._log_probabilities(logits), h["virtual_adversarial"]),
+                lambda x: self.log_probabilities(self._from_vectors(x, batch.lengths)),
+                *(x, batch.lengths, self.log_probabilities(logits), h["virtual_adversarial"]),
             )
         return losses.mean()
 
-    def _smooth_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Loss of each sequence (B,), to be learnt from."""
-        smoothing, num_classes = self.hparams["label_smoothing"], self.hparams["num_classes"]
-        if not smoothing:
-            return self.losses(logits, targets)
-        if num_classes == 2:
-            return self.losses(logits, targets * (1 - smoothing) + smoothing / 2)
-        return functional.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
-
-    def _log_probabilities(self, logits: Tensor) -> Tensor:
+    def log_probabilities(self, logits: Tensor) -> Tensor:
         """Of each class (B, C)."""
         if self.hparams["num_classes"] == 2:
             return functional.logsigmoid(torch.stack((-logits, logits), 1))

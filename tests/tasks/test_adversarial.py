@@ -67,7 +67,7 @@ def test_the_virtual_change_moves_the_answers_more_than_random_ones_do(labels: t
     model = feature_model(labels, pooling="mean", hidden_size=6)
 
     def answers(x: Tensor) -> Tensor:
-        return model._log_probabilities(model(x, LENGTHS))
+        return model.log_probabilities(model(x, LENGTHS))
 
     def divergence(x: Tensor) -> Tensor:
         return functional.kl_div(answers(x), answers(X), reduction="none", log_target=True).sum(1)
@@ -125,7 +125,7 @@ def test_smoothed_labels(labels: tuple[str, ...]) -> None:
     model = feature_model(labels, label_smoothing=0.2)
     logits = model(X, LENGTHS)
     certain = functional.one_hot(TARGETS, len(labels)).float()
-    wanted = -((0.8 * certain + 0.2 / len(labels)) * model._log_probabilities(logits)).sum(1)
+    wanted = -((0.8 * certain + 0.2 / len(labels)) * model.log_probabilities(logits)).sum(1)
     torch.testing.assert_close(_step(model, BATCH), wanted.mean())
     assert torch.equal(model.losses(logits, TARGETS), feature_model(labels).losses(logits, TARGETS))  # as it is scored
 
