@@ -21,7 +21,10 @@ from rnn_lightning.cli.words import taken
 from rnn_lightning.tasks.ensemble import Ensemble
 from rnn_lightning.tasks.loading import model_from, read_checkpoint
 
-_FREE = {"batch_size", "num_workers", "vocab_size", "max_length", "truncate", "unlabelled", "unlabelled_path"}
+_FREE = {
+    *("batch_size", "num_workers", "vocab_size", "max_length", "truncate", "num_steps"),
+    *("unlabelled", "unlabelled_path", "teacher", "teacher_weight", "temperature"),
+}
 """Options of the data that have no part in which sequences are validated."""
 
 

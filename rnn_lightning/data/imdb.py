@@ -30,8 +30,8 @@ class IMDb(LabelledTexts):
         vocab_size: words in the vocabulary, the most frequent ones of the training part; all others are unknown.
         max_length: words kept of a longer review; null keeps all.
         truncate: which words to keep: the first, the last, or a quarter from the beginning and the rest from the end.
-        unlabelled: take the 50,000 reviews without a label too, but for those that also stand in validation or test: for
-            the vocabulary, and for a language model to read.
+        unlabelled: take the 50,000 reviews without a label too, but for those that also stand in validation or test:
+            for the vocabulary, for a language model to read, and for a teacher to label.
         targets: what is learnt: the labels, or, of all reviews one after the other, the next token at each step, for a
             LanguageModel, or the previous one, from the end to the beginning.
         num_steps: words of a window, where the targets are tokens.

@@ -48,7 +48,7 @@ class TextFiles(OwnFiles, LabelledTexts):
         max_length: tokens kept of a longer text; null keeps all.
         truncate: which tokens to keep: the first, the last, or a quarter from the beginning and the rest from the end.
         unlabelled_path: table, or folder of .txt files, of further texts without a label, of which copies of validation
-            and test texts are left out: for the vocabulary, and for a language model to read.
+            and test texts are left out: for the vocabulary, for a language model to read, and for a teacher to label.
         targets: what is learnt: the labels, or, of all texts one after the other, the next token at each step, for a
             LanguageModel, or the previous one, from the end to the beginning.
         num_steps: tokens of a window, where the targets are tokens.
@@ -126,7 +126,7 @@ class TextFiles(OwnFiles, LabelledTexts):
     def summary(self) -> str:
         """What `setup` made, in one line."""
         targets = f"{self._classes:,} classes" if self._classes else "numbers"
-        return f"{self._sizes(' texts')}, {targets}, {self._vocabulary()}"
+        return ", ".join([self._sizes(" texts"), *([] if self.streams else [targets]), self._vocabulary()])
 
     @classmethod
     def name_with(cls, options: Mapping[str, Any]) -> str | None:

@@ -115,10 +115,11 @@ def test_the_command_learns_from_a_run_and_scores_without_it(command: Command, t
     taught = command("fit", *OWN, f"--data.teacher={run.name}", "--seed_everything=2")
     assert taught.code == 0, taught.err
     assert f"{run} labels " in taught.err
+    assert command("ensemble", run, sorted(Path("runs/lstm-own").iterdir())[1]).code == 0
     dry = command("fit", *OWN, f"--data.teacher={run}", "--dry-run")
     assert dry.code == 0, dry.err
     shutil.rmtree(run)
-    assert command("test").code == 0
+    assert command("test", "--config=lstm.yaml", *OWN[:2]).code == 0
     assert command("predict", "--text=good").code == 0
     one_mistake(command("fit", *OWN, f"--data.teacher={run.name}"), f"there is no run '{run.name}' under runs/")
 
