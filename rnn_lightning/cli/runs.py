@@ -146,6 +146,7 @@ def named(name: str) -> Path | None:
     start = name.removeprefix(f"{root()}/")
     names = {folder: (folder.name, _below(folder)) for folder in _all() if start}
     fitting = [folder for folder, its in names.items() if start in its]
+    fitting = fitting or [folder for folder in names if folder.parent.name == start]
     fitting = fitting or [folder for folder, its in names.items() if any(text.startswith(start) for text in its)]
     if len(fitting) > 1:
         shown = [_below(folder) for folder in sorted(fitting, key=_start, reverse=True)]
