@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rnn_lightning.scaling import Scaling
     from rnn_lightning.tasks.bag_of_ngrams import BagOfNgrams
     from rnn_lightning.tasks.base import SequenceTask
+    from rnn_lightning.tasks.ensemble import Ensemble
     from rnn_lightning.tasks.language_model import LanguageModel
     from rnn_lightning.tasks.loading import load
     from rnn_lightning.tasks.sequence_classifier import SequenceClassifier
@@ -43,6 +44,7 @@ _MODULES = {
     "Batch": "batch",
     "CopyMemory": "data.copy_memory",
     "Digits": "data.digits",
+    "Ensemble": "tasks.ensemble",
     "Facts": "batch",
     "GradientProbe": "callbacks.gradients",
     "IMDb": "data.imdb",
@@ -75,6 +77,7 @@ __all__ = [
     "Batch",
     "CopyMemory",
     "Digits",
+    "Ensemble",
     "Facts",
     "GradientProbe",
     "IMDb",

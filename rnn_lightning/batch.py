@@ -1,6 +1,6 @@
 """What passes from the data to a model: a padded batch, and a few plain facts about the data.
 
-B sequences, T steps (the longest of the batch), D features a step.
+B sequences, T steps (the longest of the batch), D features a step, C classes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Batch(NamedTuple):
     Attributes:
         inputs: token ids (B, T) int64, or features (B, T, D) float.
         lengths: valid steps of each sequence (B,) int64, 0 allowed.
-        targets: one a sequence (B,), one a step (B, T), or None when there are none; a step's class may be NO_LABEL.
+        targets: one a sequence (B,), or a probability for each of its classes (B, C); one a step (B, T), which may be
+            NO_LABEL; or None when there are none.
         rows: the number of each sequence in its part of the data (B,), or NO_ROW; None where that is not known.
     """
 

@@ -34,6 +34,7 @@ _OWN: dict[Group, dict[str, str]] = {
     "tasks": {
         "BagOfNgrams": "rnn_lightning.tasks.bag_of_ngrams:BagOfNgrams",
         "LanguageModel": "rnn_lightning.tasks.language_model:LanguageModel",
+        "Ensemble": "rnn_lightning.tasks.ensemble:Ensemble",
         "SequenceClassifier": "rnn_lightning.tasks.sequence_classifier:SequenceClassifier",
         "SequenceTagger": "rnn_lightning.tasks.sequence_tagger:SequenceTagger",
     },

@@ -26,7 +26,10 @@ BELOW = {
     "baselines": {"batch", "intervals", "stacking", "baselines"},
     "data": {"batch", "text", "scaling", "registry", "data"},
     "resuming": set(),
-    "tasks": {"batch", "text", "scaling", "layers", "registry", "intervals", "resuming", "vectors", "stacking", "tasks"},
+    "tasks": {
+        *("batch", "text", "scaling", "layers", "registry"),
+        *("intervals", "resuming", "vectors", "stacking", "tasks"),
+    },
     "callbacks": {"batch", "layers", "callbacks"},
 }
 """What each room may import from, beside other packages; `cli` may import from all."""

@@ -203,7 +203,7 @@ def _in_batch(batch: Any) -> str:
         if values is None or not values.is_floating_point():
             continue
         bad = ~values.isfinite()
-        if bad.dim() > 1:
+        if what == "input":
             bad &= valid.view(*valid.shape, *[1] * (bad.dim() - 2))
         if bad.any():
             place = bad.nonzero()[0].tolist()

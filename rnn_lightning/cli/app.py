@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -20,7 +21,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
 from rnn_lightning import registry
-from rnn_lightning.cli import imports, loggers
+from rnn_lightning.cli import imports, loggers, runs
 from rnn_lightning.cli.errors import UserError, shown
 from rnn_lightning.cli.explain import ComplaintError, check_values, explain
 from rnn_lightning.cli.help import page
@@ -28,8 +29,10 @@ from rnn_lightning.cli.launch import lacks_srun, launch
 from rnn_lightning.cli.places import placed
 from rnn_lightning.cli.process import fitting_precision
 from rnn_lightning.cli.verbs import VERBS
+from rnn_lightning.data.labelled_texts import LabelledTexts
 from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.schedule import OneCycle
+from rnn_lightning.tasks.transfer import made_with_shares
 
 _EACH_STEP = (OneCycle, OneCycleLR, CyclicLR)
 """Schedules that count steps; all others count epochs."""
@@ -119,6 +122,8 @@ class Command(LightningCLI):
                     f"a number among the options is too large: {str(cause).partition(chr(10))[0]}"
                 ) from error
         self.datamodule = self.config_init.get("data")
+        if isinstance(self.datamodule, LabelledTexts):
+            self.datamodule.load_teacher = _teacher
         self.model = self.config_init.get("model")
         self._add_configure_optimizers_method_to_model(None)
 
@@ -192,7 +197,7 @@ class Command(LightningCLI):
 
         def configure_optimizers(model: pl.LightningModule) -> Any:
             config = _fused(optimizer_config, model.trainer)
-            optimizer: Optimizer = _made("optimizer", list(model.parameters()), config)
+            optimizer = made_with_shares(self.model, partial(_made, "optimizer", config=config))
             if schedule_config is None:
                 return optimizer
             schedule = _made("lr_scheduler", optimizer, schedule_config)
@@ -285,6 +290,12 @@ def print_all_options(verb: str) -> None:
     )
     with suppress(SystemExit):
         command(verb, ["--help"])
+
+
+def _teacher(name: str) -> Any:
+    from rnn_lightning.tasks.teaching import teacher
+
+    return teacher(runs.place(name))
 
 
 def _fused(config: dict[str, Any], trainer: pl.Trainer) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def train(
 
 def _trained(command: FitCommand, run_name: str | None, one_of_many: bool, is_dry: bool) -> Path | None:
     check_intervals(command)
+    _find_beginning(command)
     architecture, task = _kind(command)
     start, which = _start(command, run_name, architecture, task)
     checkpoint = None if start is None else read_checkpoint(start)
@@ -174,6 +175,15 @@ def _start(command: FitCommand, run_name: str | None, architecture: str, task: s
     path, _, which = find(run_name, name, newest)
     command.config.ckpt_path = str(path)
     return path, which
+
+
+def _find_beginning(command: FitCommand) -> None:
+    """Names of runs, in model.init_from, become their folders."""
+    given = command.model.hparams.get("init_from")
+    names = [given] if isinstance(given, str) else given or []
+    found = [str(runs.place(name)) for name in names]
+    if found:
+        command.model.hparams["init_from"] = found
 
 
 def check_intervals(command: FitCommand) -> None:

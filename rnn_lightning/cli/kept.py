@@ -17,6 +17,7 @@ from rnn_lightning.cli.errors import UserError
 from rnn_lightning.cli.files import write_together
 from rnn_lightning.data.base import SequenceData
 from rnn_lightning.tasks.bag_of_ngrams import BagOfNgrams
+from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.text import SPECIAL_TOKENS, TextEncoder
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def keep(machine: NBSVM | None, command: DataCommand, data: SequenceData) -> Pat
     with job.run_folder(name) as run:
         write_together(
             {
-                run / runs.BEST: _checkpoint(model),
+                run / runs.BEST: checkpoint(model),
                 run / runs.CONFIG: _config(machine, command),
                 run / "metrics.csv": _metrics(machine, data),
             }
@@ -87,7 +88,8 @@ def _network(machine: NBSVM, data: SequenceData) -> BagOfNgrams:
     )
 
 
-def _checkpoint(model: BagOfNgrams) -> bytes:
+def checkpoint(model: SequenceTask) -> bytes:
+    """A model that no Trainer has trained, as a checkpoint file holds it."""
     content: dict[str, Any] = {
         "epoch": 0,
         "global_step": 0,

@@ -159,6 +159,8 @@ _NOT_FOR_THE_USER: list[tuple[str, type[Warning]]] = [
     (r"Checkpoint directory .* exists and is not empty", UserWarning),
     # The run folder is this run's alone, whatever another logger has put there.
     (r"Experiment logs directory .* exists and is not empty", UserWarning),
+    # Of weights that are averaged: what it says concerns models that are divided over several GPUs.
+    (r"You're using the WeightAveraging callback with a model that overrides", UserWarning),
     # It counts steps between logs, and what is logged here is logged by the epoch.
     (r"The number of training batches \(\d+\) is smaller than the logging interval", UserWarning),
 ]

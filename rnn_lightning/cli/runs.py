@@ -32,6 +32,8 @@ MARK = ".training"
 """A file in the folder of a run that is being trained, locked by its process; an interrupted training leaves it."""
 _START = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)(?:-(\d+))?")
 _FORMAT = "%Y-%m-%d_%H-%M-%S"
+_NO_CELL = {"BagOfNgrams": "nbsvm", "Ensemble": "ensemble"}
+"""What tasks are called that have no recurrent layers of their own."""
 _SHOWN = 3
 """Runs that are named where a name fits several."""
 
@@ -62,8 +64,9 @@ class Run(NamedTuple):
 
 def architecture(model: dict[str, Any]) -> str:
     """What a model is called in run folders: lstm, bilstm, stacked_gru, nbsvm, from its section of a config."""
-    if model.get("class_path", "").endswith("BagOfNgrams"):
-        return "nbsvm"
+    name = _NO_CELL.get(str(model.get("class_path")).rpartition(".")[2])
+    if name is not None:
+        return name
     options = model.get("init_args") or {}
     layers = options.get("num_layers")
     stacked = "stacked_" if isinstance(layers, int) and layers > 1 else ""
@@ -159,12 +162,22 @@ def named(name: str) -> Path | None:
     start = name.removeprefix(f"{root()}/")
     names = {folder: (folder.name, _below(folder)) for folder in _all() if start}
     fitting = [folder for folder, its in names.items() if start in its]
+    fitting = fitting or [folder for folder in names if folder.parent.name == start]
     fitting = fitting or [folder for folder, its in names.items() if any(text.startswith(start) for text in its)]
     if len(fitting) > 1:
         shown = [_below(folder) for folder in sorted(fitting, key=_start, reverse=True)]
         further = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
         raise UserError(f"'{name}' fits {len(shown)} runs: {', '.join(shown[:_SHOWN])}{further}")
     return fitting[0] if fitting else None
+
+
+def place(name: str) -> Path:
+    """A path as it is, and else the folder of the run of this name.
+
+    Raises:
+        UserError: there is neither.
+    """
+    return Path(name) if Path(name).exists() else find(name, BEST)
 
 
 def overview() -> list[Run]:

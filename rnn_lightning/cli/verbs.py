@@ -180,6 +180,14 @@ VERBS: dict[str, Verb] = {
         "it wants data, and trains no network",
         ("baseline --config imdb.yaml", "baseline --config imdb.yaml --keep"),
     ),
+    "ensemble": Verb(
+        "make one model of several trained classifiers, weighted by what they do on the validation part",
+        "rnn_lightning.cli.ensemble:ensemble",
+        "RUN RUN ... [options]",
+        sections=_FROM_A_RUN,
+        why_not=_TRAINED,
+        examples=("ensemble lstm-imdb/2026-11-22_09-23-07 gru-imdb/2026-11-22_09-40-12",),
+    ),
     "compare": Verb(
         "train several models on several tasks, with several seeds, and draw up a table",
         "rnn_lightning.cli.compare:compare",

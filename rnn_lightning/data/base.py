@@ -58,7 +58,9 @@ class Sequences(Dataset[Batch], ABC):
             valid = torch.arange(batch.inputs.size(1)) < batch.lengths[:, None]
             values.append(batch.inputs[valid].numpy())
             lengths.append(batch.lengths.numpy())
-            targets.append((batch.targets[valid] if batch.targets.dim() > 1 else batch.targets).numpy())
+            # A probability for each class belongs to a sequence; classes and tokens of steps are whole numbers.
+            per_step = batch.targets.dim() > 1 and not batch.targets.is_floating_point()
+            targets.append((batch.targets[valid] if per_step else batch.targets).numpy())
         offsets = np.concatenate(([0], np.cumsum(np.concatenate(lengths))))
         return Ragged(np.concatenate(values), offsets, np.concatenate(targets))
 

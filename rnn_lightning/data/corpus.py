@@ -14,6 +14,7 @@ import numpy as np
 
 from rnn_lightning.data import reviews
 from rnn_lightning.data.cache import key_of, open_kept
+from rnn_lightning.data.encoded import Tokens
 from rnn_lightning.text import encode_chunks, lexicon, word_tokenizer
 
 _ARRAYS = ("ids", "offsets", "labels", "splits", "films", "review_ids")
@@ -56,6 +57,28 @@ def open_corpus(path: Path) -> Corpus:
     return Corpus(kept.words, **kept.arrays)
 
 
+def open_unlabelled(path: Path) -> Tokens:
+    """Opens the prepared reviews without a label, and prepares them first where they are missing or damaged.
+
+    Args:
+        path: what `reviews.locate` returned.
+
+    Raises:
+        ValueError: there are none, or as in `open_corpus`.
+    """
+    key = key_of(_fingerprint(path, labelled=False))
+    kept = open_kept("unlabelled-imdb", key, ("ids", "offsets"), partial(_build_unlabelled, path))
+    return Tokens(kept.words, kept.arrays["ids"], kept.arrays["offsets"])
+
+
+def _build_unlabelled(path: Path, folder: Path) -> list[str]:
+    _log.info("Reading the reviews without a label of %s and splitting them into words (once)", path.name)
+    words, ids, offsets = _as_ids(reviews.read_unlabelled(path), path)
+    np.save(folder / "ids.npy", ids, allow_pickle=False)
+    np.save(folder / "offsets.npy", offsets, allow_pickle=False)
+    return words
+
+
 def _build(path: Path, folder: Path) -> list[str]:
     corpus = _tokenized(path)
     for name in _ARRAYS:
@@ -66,21 +89,24 @@ def _build(path: Path, folder: Path) -> list[str]:
 def _tokenized(path: Path) -> Corpus:
     _log.info("Reading %s and splitting its reviews into words (once)", path.name)
     read = reviews.read(path)
-    words = lexicon(read.texts)
+    words, ids, offsets = _as_ids(read.texts, path)
+    return Corpus(words, ids, offsets, read.labels, read.splits, read.films, read.ids)
+
+
+def _as_ids(texts: list[str], path: Path) -> Tokens:
+    words = lexicon(texts)
     if not words:
         raise ValueError(f"the reviews in {path} have no words")
-    chunks = encode_chunks(word_tokenizer(words), read.texts)
-    ids = [np.array(review, np.int32) for chunk in chunks for review in chunk]
-    offsets = np.concatenate(([0], np.cumsum([len(review) for review in ids])))
-    return Corpus(words, np.concatenate(ids), offsets, read.labels, read.splits, read.films, read.ids)
+    ids = [np.array(review, np.int32) for chunk in encode_chunks(word_tokenizer(words), texts) for review in chunk]
+    return Tokens(words, np.concatenate(ids), np.concatenate(([0], np.cumsum([len(review) for review in ids]))))
 
 
-def _fingerprint(path: Path) -> bytes:
+def _fingerprint(path: Path, labelled: bool = True) -> bytes:
     """Tells the reviews from others."""
     with reviews.clear_errors(path):
         if path.is_dir():
             files = []
-            for entry in reviews.review_files(path):
+            for entry in reviews.review_files(path, labelled):
                 status = entry.stat()
                 relative = Path(entry.path).relative_to(path).as_posix()
                 files.append((relative, status.st_size, status.st_mtime_ns))

@@ -10,7 +10,7 @@ import torch
 
 from rnn_lightning.batch import Batch, Ragged, pad_ragged
 from rnn_lightning.data.base import Sequences
-from rnn_lightning.text import SPECIAL_TOKENS, TextEncoder, Unit, in_order, numbered, pieces
+from rnn_lightning.text import SPECIAL_TOKENS, TextEncoder, Unit, in_order, numbered, pieces, remap
 
 Array = np.ndarray[Any, Any]
 
@@ -45,6 +45,35 @@ def _in_pieces(texts: Iterable[str], unit: Unit, counts: list[int]) -> Iterator[
         parts = list(pieces([text], unit)) or [""]
         counts.append(len(parts))
         yield from parts
+
+
+def joined(one: Any, other: Any) -> Tokens:
+    """The texts of both, in one lexicon.
+
+    Args:
+        one: `Tokens`, or what has the same attributes.
+        other: the same.
+    """
+    words = sorted({*one.words, *other.words})
+    ids = [remap(tokens.words, words).astype(np.int32)[tokens.ids] for tokens in (one, other)]
+    return Tokens(words, np.concatenate(ids), np.concatenate((one.offsets, one.offsets[-1] + other.offsets[1:])))
+
+
+def without_copies(tokens: Any, rows: Array, of: Array) -> Array:
+    """Those of these texts that have not the same words as one of the others.
+
+    Args:
+        tokens: `Tokens`, or what has the same attributes.
+        rows: which texts.
+        of: which others.
+    """
+    known = {_key(tokens, row) for row in of}
+    return np.array([row for row in rows if _key(tokens, row) not in known], np.int64)
+
+
+def _key(tokens: Any, row: int) -> bytes:
+    content: bytes = tokens.ids[tokens.offsets[row] : tokens.offsets[row + 1]].tobytes()
+    return content
 
 
 def word_counts(tokens: Any, rows: Array) -> Array:

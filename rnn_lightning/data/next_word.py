@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-import math
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
-from rnn_lightning.batch import UNKNOWN, Batch, Facts, pad_ragged
+from rnn_lightning.batch import UNKNOWN, Facts
 from rnn_lightning.data import text_file
-from rnn_lightning.data.base import SequenceData, Sequences, at_least
-from rnn_lightning.data.loader import Loader
-from rnn_lightning.data.sampler import MANY, LengthBucketSampler, ManySampler, StreamSampler
+from rnn_lightning.data.base import at_least
+from rnn_lightning.data.windows import WindowedData, Windows
 from rnn_lightning.text import CJK_RUN, SPECIAL_TOKENS, TextEncoder, Unit, most_frequent, remap
 
 SENTENCE = "我 喜欢 学习 深度 学习"
@@ -30,7 +27,7 @@ _log = logging.getLogger("rnn_lightning")
 _NAMES: dict[Unit, str] = {"word": "words", "spaced_word": "words", "character": "characters"}
 
 
-class NextWord(SequenceData):
+class NextWord(WindowedData):
     """A text, cut into windows; at each step the target is the next token.
 
     Windows begin without memory and come in another order each epoch. With `streams` a batch goes on where the one
@@ -132,7 +129,7 @@ class NextWord(SequenceData):
             encoder = TextEncoder(most_frequent(words, counts, self.vocab_size), unit=unit)
         self.facts = Facts(None, (), encoder, per_step=True, streams=self.streams)
         new_ids = remap(words, encoder.words)
-        self.train, self.val, self.test = (_Windows(ids, part, new_ids, self.num_steps) for part in self.parts.values())
+        self.train, self.val, self.test = (Windows(ids, part, new_ids, self.num_steps) for part in self.parts.values())
 
     def summary(self) -> str:
         """What `setup` made, in one line."""
@@ -169,26 +166,6 @@ class NextWord(SequenceData):
         runs = CJK_RUN.findall(SENTENCE if self._file is None else text_file.beginning(self._file))
         return "word" if runs and sum(map(len, runs)) > _LONGEST_WORD * len(runs) else "spaced_word"
 
-    def _loader(self, sequences: Sequences, sampler: LengthBucketSampler | None) -> Loader:
-        # Predictions, which have no sampler, are made of windows that stand for themselves.
-        if sampler is not None and self.streams:
-            assert isinstance(sequences, _Windows), "the parts of a text are made of windows"
-            processes = sampler.num_replicas
-            streams = max(min(sequences.most_streams, self.batch_size * processes), 1)
-            if sampler.shuffle:
-                # As many in each process: a checkpoint within an epoch gathers their states.
-                streams = max(streams // processes, 1) * processes
-            elif streams < processes:
-                raise ValueError(
-                    f"a part of the text has {streams} stream{'s'[: streams != 1]} of {self.num_steps} steps, too few "
-                    f"for {processes} processes: give fewer --trainer.devices"
-                )
-            sequences = sequences.in_streams(streams)
-            sampler = StreamSampler(sequences.lengths, streams)
-        elif sampler is not None and len(sequences) > MANY:
-            sampler = ManySampler(sampler.lengths, sampler.batch_size, sampler.shuffle, sampler.seed)
-        return super()._loader(sequences, sampler)
-
 
 def _counts(ids: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
     """How often each id below `size` occurs."""
@@ -196,54 +173,3 @@ def _counts(ids: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
     for start in range(0, len(ids), part):
         counts += np.bincount(ids[start : start + part], minlength=size)
     return counts
-
-
-class _Windows(Sequences):
-    """Windows of one part of a text; the targets are the same tokens a step later.
-
-    In one stream they follow each other. Else the steps are divided into streams of the same number of steps, or one
-    more; first come the first windows of all streams, then the second ones, and so on. All are full but the last ones.
-
-    Args:
-        tokens: the whole text, which may be longer than the memory.
-        part: where the part begins and ends.
-        new_ids: for each id of the text the one in the vocabulary.
-        num_steps: tokens of a window.
-        streams: how many parts of the part there are side by side, S.
-    """
-
-    def __init__(
-        self,
-        tokens: np.ndarray[Any, Any],
-        part: tuple[int, int],
-        new_ids: np.ndarray[Any, Any],
-        num_steps: int,
-        streams: int = 1,
-    ) -> None:
-        self.tokens = tokens
-        self.part = part
-        self.new_ids = new_ids
-        self.num_steps = num_steps
-        self.starts = (part[1] - part[0] - 1) * np.arange(streams + 1) // streams
-        sizes = np.diff(self.starts)
-        full = math.ceil(sizes.max() / num_steps) - 1
-        # There may be very many: as few bytes for each as hold the number.
-        self.lengths = np.full((full + 1) * streams, num_steps, np.min_scalar_type(num_steps))
-        self.lengths[-streams:] = sizes - full * num_steps
-
-    @property
-    def most_streams(self) -> int:
-        """As many as have a whole window each."""
-        return (self.part[1] - self.part[0] - 1) // self.num_steps
-
-    def in_streams(self, streams: int) -> _Windows:
-        """The same part of the text in so many streams."""
-        return _Windows(self.tokens, self.part, self.new_ids, self.num_steps, streams)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        window, stream = np.divmod(indices, len(self.starts) - 1)
-        starts, sizes = self.part[0] + self.starts[stream] + window * self.num_steps, self.lengths[indices]
-        inputs, lengths = pad_ragged(self.tokens, starts, sizes)
-        targets, _ = pad_ragged(self.tokens, starts + 1, sizes)
-        new = self.new_ids  # padding stays padding
-        return Batch(torch.from_numpy(new[inputs]), torch.from_numpy(lengths), torch.from_numpy(new[targets]))

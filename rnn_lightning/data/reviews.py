@@ -29,6 +29,7 @@ CLASSES = ("neg", "pos")
 UNKNOWN_FILM = -1
 
 _REVIEW = re.compile(r"(?:^|/)(train|test)/(neg|pos)/(\d+)_\d+\.txt$")
+_UNLABELLED = re.compile(r"(?:^|/)train/unsup/(\d+)_\d+\.txt$")
 _URLS = re.compile(r"(?:^|/)train/urls_(neg|pos)\.txt$")
 _TITLE = re.compile(rb"/title/tt(\d+)")
 _OPENERS: dict[bytes, Callable[[Any], Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
@@ -120,11 +121,7 @@ def read(path: Path) -> Reviews:
     reviews: dict[tuple[int, int, int], str] = {}
     films: dict[int, list[int]] = {}
     with clear_errors(path):
-        size = 0
-        for name, content in _members_of_folder(path) if path.is_dir() else _members_of_archive(path):
-            size += len(content)
-            if size > _MOST_TEXT:
-                raise _NotTheOriginalError(f"{path} is not the original: reviews of more than {_MOST_TEXT:,} bytes")
+        for name, content in _contents(path, (_REVIEW, _URLS)):
             if match := _REVIEW.search(name):
                 split, label, number = match.groups()
                 reviews[SPLITS.index(split), int(number), CLASSES.index(label)] = _decoded(content, name, path)
@@ -147,26 +144,60 @@ def read(path: Path) -> Reviews:
     )
 
 
-def review_files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """The files of an unpacked folder that `read` would open."""
-    for place in (SPLITS[0], *(f"{split}/{label}" for split in SPLITS for label in CLASSES)):
+def read_unlabelled(path: Path) -> list[str]:
+    """Reads the reviews without a label, in the order of their numbers.
+
+    Args:
+        path: what `locate` returned.
+
+    Raises:
+        ValueError: it cannot be read, is damaged or cut off, or there are none.
+    """
+    with clear_errors(path):
+        found = {
+            int(match[1]): _decoded(content, name, path)
+            for name, content in _contents(path, (_UNLABELLED,))
+            if (match := _UNLABELLED.search(name))
+        }
+    if not found:
+        raise ValueError(f"{path} has no reviews without a label: such a one is a file like train/unsup/0_0.txt")
+    return [found[number] for number in sorted(found)]
+
+
+def review_files(folder: Path, labelled: bool = True) -> Iterator[os.DirEntry[str]]:
+    """The files of an unpacked folder that `read` would open, or else `read_unlabelled`."""
+    return _files(folder, (_REVIEW, _URLS) if labelled else (_UNLABELLED,))
+
+
+def _contents(path: Path, wanted: tuple[re.Pattern[str], ...]) -> Iterator[tuple[str, bytes]]:
+    """The names and contents of the files that fit one of these patterns."""
+    size = 0
+    for name, content in _members_of_folder(path, wanted) if path.is_dir() else _members_of_archive(path, wanted):
+        size += len(content)
+        if size > _MOST_TEXT:
+            raise _NotTheOriginalError(f"{path} is not the original: reviews of more than {_MOST_TEXT:,} bytes")
+        yield name, content
+
+
+def _files(folder: Path, wanted: tuple[re.Pattern[str], ...]) -> Iterator[os.DirEntry[str]]:
+    labelled = (f"{split}/{label}" for split in SPLITS for label in CLASSES)
+    for place in (SPLITS[0], f"{SPLITS[0]}/unsup", *labelled):
         if (folder / place).is_dir():
             with os.scandir(folder / place) as entries:
                 for entry in entries:
-                    name = f"{place}/{entry.name}"
-                    if (_REVIEW.search(name) or _URLS.search(name)) and entry.is_file():
+                    if any(pattern.search(f"{place}/{entry.name}") for pattern in wanted) and entry.is_file():
                         yield entry
 
 
-def _members_of_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
-    for entry in review_files(folder):
+def _members_of_folder(folder: Path, wanted: tuple[re.Pattern[str], ...]) -> Iterator[tuple[str, bytes]]:
+    for entry in _files(folder, wanted):
         name = Path(entry.path).relative_to(folder).as_posix()
         _check_size(folder, name, entry.stat().st_size)
         with open(entry.path, "rb") as file:
             yield name, file.read()
 
 
-def _members_of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
+def _members_of_archive(path: Path, wanted: tuple[re.Pattern[str], ...]) -> Iterator[tuple[str, bytes]]:
     with path.open("rb") as file:
         opener = _OPENERS.get(file.read(2))
         file.seek(0)
@@ -175,7 +206,7 @@ def _members_of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
         with _opened(stream, path) as archive:
             for member in _members(archive, path):
                 # Neither links nor devices nor pipes, and the name is only looked at: nothing is written to the disk.
-                if member.isfile() and (_REVIEW.search(member.name) or _URLS.search(member.name)):
+                if member.isfile() and any(pattern.search(member.name) for pattern in wanted):
                     _check_size(path, member.name, member.size)
                     yield member.name, archive.extractfile(member).read()  # type: ignore[union-attr]  # it is a file
             stream.drain()

@@ -148,6 +148,8 @@ def _not_finite(part: Part) -> int:
 def _counts(labels: tuple[str, ...], part: Part) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """How often each class is a target."""
     targets = part.seen.targets
+    if labels and targets.ndim > 1:  # a teacher's: a probability for each class
+        targets = targets.argmax(1)
     return np.bincount(targets[targets != NO_LABEL], minlength=len(labels)) if labels else np.zeros(0, np.int64)
 
 

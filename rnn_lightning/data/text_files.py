@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from rnn_lightning.batch import UNKNOWN, Facts, Truncate
+from rnn_lightning.batch import Facts, Truncate
 from rnn_lightning.data import tables
-from rnn_lightning.data.base import at_least
-from rnn_lightning.data.encoded import EncodedTexts, tokenized, word_counts
+from rnn_lightning.data.encoded import tokenized
+from rnn_lightning.data.labelled_texts import LabelledTexts, Targets
 from rnn_lightning.data.labels import Labels
-from rnn_lightning.data.own_files import OwnFiles, class_folders
-from rnn_lightning.text import TextEncoder, Unit, most_frequent, remap
+from rnn_lightning.data.own_files import OwnFiles, class_folders, visible
+from rnn_lightning.text import Unit
 
 _log = logging.getLogger("rnn_lightning")
 
 
-class TextFiles(OwnFiles):
+class TextFiles(OwnFiles, LabelledTexts):
     """Texts of one's own, each with a class, or with a number (regression).
 
     They stand in a table (.csv, .tsv, .jsonl, .json with an object in each line, all of them also compressed as .gz, or
@@ -46,6 +47,15 @@ class TextFiles(OwnFiles):
         vocab_size: tokens in the vocabulary, the most frequent ones of the training part; all others are unknown.
         max_length: tokens kept of a longer text; null keeps all.
         truncate: which tokens to keep: the first, the last, or a quarter from the beginning and the rest from the end.
+        unlabelled_path: table, or folder of .txt files, of further texts without a label, of which copies of validation
+            and test texts are left out: for the vocabulary, for a language model to read, and for a teacher to label.
+        targets: what is learnt: the labels, or, of all texts one after the other, the next token at each step, for a
+            LanguageModel, or the previous one, from the end to the beginning.
+        num_steps: tokens of a window, where the targets are tokens.
+        teacher: a classifier, as a run (its folder, or its name under runs/) or a checkpoint, that labels the texts
+            without a label; these are learnt from too then.
+        teacher_weight: its share in the targets of texts that have a label.
+        temperature: above 1, its answers are taken to be less certain than they are.
         unit: word, where each Chinese or Japanese character is a word; spaced_word, where their words end at spaces as
             all others do; or character.
         batch_size: texts in a batch, in each process.
@@ -70,6 +80,12 @@ class TextFiles(OwnFiles):
         vocab_size: int = 25_000,
         max_length: int | None = 400,
         truncate: Truncate = "head_tail",
+        unlabelled_path: str | None = None,
+        targets: Targets = "labels",
+        num_steps: int = 128,
+        teacher: str | None = None,
+        teacher_weight: float = 0.0,
+        temperature: float = 1.0,
         unit: Unit = "word",
         batch_size: int = 64,
         num_workers: int = 0,
@@ -78,21 +94,17 @@ class TextFiles(OwnFiles):
             *(path, label, regression, val_path, test_path, val_fraction, test_fraction, split_seed),
             *(batch_size, num_workers),
         )
-        at_least("vocab_size", vocab_size, 1)
-        at_least("max_length", max_length, 1)
-        for name, value, known in (
-            ("truncate", truncate, ("head", "tail", "head_tail")),
-            ("unit", unit, ("word", "spaced_word", "character")),
-        ):
-            if value not in known:
-                raise ValueError(f"{name} is '{value}', not one of {', '.join(known)}")
+        self._check_texts(
+            *(vocab_size, max_length, truncate, targets, num_steps), *(teacher, teacher_weight, temperature)
+        )
+        if unit not in get_args(Unit):
+            raise ValueError(f"unit is '{unit}', not one of {', '.join(get_args(Unit))}")
         self.text = [text] if isinstance(text, str) else text
         if not self.text:
             raise ValueError("text is empty; it names the columns of the texts")
+        self.name = self._named(self.name, targets)
         self.group = group
-        self.vocab_size = vocab_size
-        self.max_length = max_length
-        self.truncate: Truncate = truncate
+        self.unlabelled_path = unlabelled_path
         self.unit: Unit = unit
 
     def setup(self, stage: str) -> None:
@@ -101,34 +113,41 @@ class TextFiles(OwnFiles):
         Raises:
             ValueError: a file cannot be read or has no such column, or a text has no label or one of no class.
         """
-        encoder = self.model_encoder
         labels, groups = Labels(self.label, self.regression), array("q")
         ends: dict[str, int] = {}
-        texts = self._texts(labels, groups, ends)
-        tokens = tokenized(texts, self.unit if encoder is None else encoder.unit)
+        unit = self.unit if self.model_encoder is None else self.model_encoder.unit
+        tokens = tokenized(chain(self._texts(labels, groups, ends), self._further()), unit)
         parts = self._divided("texts", ends, labels, np.array(groups) if self.group is not None else None)
         targets, names, scaling = self._targets(labels, parts["train"])
-        counts = word_counts(tokens, parts["train"])
-        if encoder is None:
-            words = most_frequent(tokens.words, counts, self.vocab_size)
-            encoder = TextEncoder(words, self.max_length, self.truncate, self.unit)
-        new_ids = remap(tokens.words, encoder.words)
-        self.coverage = float(counts[new_ids != UNKNOWN].sum() / max(counts.sum(), 1))
-        self.facts = Facts(None, names, encoder, target_scaling=scaling)
-        self.train, self.val, self.test = (
-            EncodedTexts(tokens, targets, parts[part], new_ids, encoder) for part in ("train", "val", "test")
-        )
+        further = np.arange(len(labels), len(tokens.offsets) - 1)
+        self._arrange(stage, tokens, targets, parts, further, Facts(None, names, target_scaling=scaling), unit)
+        self._classes = len(names)
 
     def summary(self) -> str:
         """What `setup` made, in one line."""
-        encoder = self.facts.encoder
-        assert encoder is not None
-        kind = "characters" if encoder.unit == "character" else "words"
-        return (
-            f"{len(self.train):,} train / {len(self.val):,} validation / {len(self.test):,} test texts, "
-            f"{f'{len(self.facts.labels):,} classes' if self.facts.labels else 'numbers'}, "
-            f"vocabulary {len(encoder.words):,} {kind} ({100 * self.coverage:.1f} % of the training tokens)"
-        )
+        targets = f"{self._classes:,} classes" if self._classes else "numbers"
+        return ", ".join([self._sizes(" texts"), *([] if self.streams else [targets]), self._vocabulary()])
+
+    @classmethod
+    def name_with(cls, options: Mapping[str, Any]) -> str | None:
+        """The name of the file or folder, without its ending."""
+        name = super().name_with(options)
+        return None if name is None else cls._named(name, options.get("targets", "labels"))
+
+    def _further(self) -> Iterator[str]:
+        """The texts without a label."""
+        if self.unlabelled_path is None:
+            return
+        path = Path(self.unlabelled_path).expanduser()
+        if not path.is_dir():
+            yield from self.unlabelled(path)
+            return
+        with tables.clear_errors(path):
+            files = visible(path, lambda file: file.is_file() and file.suffix.lower() == ".txt")
+        if not files:
+            raise ValueError(f"{path} holds no .txt files")
+        for file in files:
+            yield _joined(["".join(tables.lines(file))])
 
     def unlabelled(self, path: Path) -> Iterator[str]:
         """The texts of a table, whatever else it holds.

@@ -7,6 +7,7 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, cast
@@ -24,6 +25,7 @@ from rnn_lightning.batch import NO_ROW, Batch, Facts, pad_ragged
 from rnn_lightning.intervals import Interval
 from rnn_lightning.layers import TokenEmbedding
 from rnn_lightning.scaling import Scaling
+from rnn_lightning.tasks import transfer
 from rnn_lightning.tasks.epoch_loss import EpochLoss
 from rnn_lightning.tasks.metrics import MeanLoss
 from rnn_lightning.text import TextEncoder
@@ -145,7 +147,7 @@ class SequenceTask(pl.LightningModule, ABC):
             self._epoch_loss.begin()
         resuming.seed_batch(self.device, self._seed, self.current_epoch, batch_idx, self.global_rank)
 
-    def weighed(self, loss: Tensor, count: Tensor | int, batch: Batch) -> Tensor:
+    def weighed(self, loss: Tensor, count: Tensor | int, batch: Batch, measured: Tensor | None = None) -> Tensor:
         """Counts a batch towards train_loss, and returns its loss as it weighs among those of the other processes.
 
         What processes train with is the mean of their gradients: that of a mean over all their sequences or tokens
@@ -155,14 +157,16 @@ class SequenceTask(pl.LightningModule, ABC):
             loss: mean loss of the batch.
             count: of how many sequences or tokens it is the mean.
             batch: the batch; one that is there only so that each process has one counts nothing.
+            measured: what train_loss is of, where more than that is learnt from.
         """
+        measured = loss if measured is None else measured
         if not torch.distributed.is_available() or not torch.distributed.is_initialized():
-            self.add_train_loss(loss, count)
+            self.add_train_loss(measured, count)
             return loss
         own = torch.ones((), dtype=torch.long, device=loss.device) * count
         if batch.rows is not None:
             own = own * (batch.rows != NO_ROW).any()
-        self.add_train_loss(loss, own)
+        self.add_train_loss(measured, own)
         everyone = own.clone()
         torch.distributed.all_reduce(everyone)
         return loss * (torch.distributed.get_world_size() * own / everyone.clamp(min=1))
@@ -190,11 +194,12 @@ class SequenceTask(pl.LightningModule, ABC):
         if self.hparams.get("vectors") is not None:
             self._start_from_vectors(self.hparams["vectors"])
 
-    def _adapt_to_vectors(self) -> None:
-        """Takes the embedding's size from the file of vectors, where one is named."""
+    def _check_beginning(self) -> None:
+        """Looks at what the model begins with, and takes the embedding's size from the file of vectors, if any."""
+        transfer.check_options(self.hparams)
         if self.hparams["vectors"] is not None:
             self.hparams["embedding_size"] = vector_size(self.hparams["vectors"])
-        elif self.hparams["freeze_vectors"]:
+        elif self.hparams["freeze_vectors"] and not self.hparams["init_from"]:
             raise ValueError("freeze_vectors is true, but no vectors are named: random ones would never be trained")
 
     def _start_from_vectors(self, path: str) -> None:
@@ -275,7 +280,17 @@ class SequenceTask(pl.LightningModule, ABC):
 
     def configure_optimizers(self) -> Any:
         """AdamW with the command's defaults; `--optimizer` puts another in its place."""
-        return torch.optim.AdamW(self.parameters(), lr=3e-3, weight_decay=0.01)
+        return transfer.made_with_shares(self, partial(torch.optim.AdamW, lr=3e-3, weight_decay=0.01))
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Leaves as it is what is not trained yet."""
+        if self.hparams.get("gradual_unfreezing"):
+            transfer.hold_back(self, self.current_epoch)
+
+    def on_fit_start(self) -> None:
+        """Begins with what other models have learnt, unless the weights come from a checkpoint already."""
+        if (paths := self.hparams.get("init_from")) and not self.is_trained:
+            transfer.start_from(self, [paths] if isinstance(paths, str) else paths)
 
     def on_train_start(self) -> None:
         """From here on the weights are trained ones; those of a checkpoint are trained as if without interruption."""

@@ -64,7 +64,13 @@ class LanguageModel(SequenceTask):
         word_dropout: share of the input tokens replaced by the unknown token in training.
         vectors: file of word vectors to begin with, in GloVe's text format, or that compressed by gzip; embedding_size
             is then what the file has.
-        freeze_vectors: leave those vectors as they are.
+        freeze_vectors: leave the vectors as they are that vectors or init_from gave.
+        init_from: a run (its folder, or its name under runs/) or a checkpoint whose embedding and recurrent layers the
+            training begins with, word by word where the vocabularies differ. A bidirectional model may have two: the
+            second one, which was trained on the previous token, gives the backward direction.
+        init_lr: learning rate of what init_from gave, as a share of that of all else.
+        gradual_unfreezing: train in the first epoch only what is new, and in each further one a layer more, from the
+            topmost one down to the embedding.
         dropout: dropout before the output layer.
         tie_embedding: the output layer uses the embedding's vectors.
         scheduled_sampling: share of the input tokens in training, except the first of each window, replaced by what the
@@ -99,6 +105,9 @@ class LanguageModel(SequenceTask):
         word_dropout: float = 0.0,
         vectors: str | None = None,
         freeze_vectors: bool = False,
+        init_from: str | list[str] | None = None,
+        init_lr: float = 1.0,
+        gradual_unfreezing: bool = False,
         dropout: float = 0.0,
         tie_embedding: bool = False,
         scheduled_sampling: float = 0.0,
@@ -114,7 +123,7 @@ class LanguageModel(SequenceTask):
         if vocab_size is not None:
             self.build()
             return
-        self._adapt_to_vectors()
+        self._check_beginning()
         # Built once for nothing, without memory, so that a wrong value is found before the data is prepared.
         with torch.device("meta"):
             self._network(vocab_size=3)
@@ -179,11 +188,12 @@ class LanguageModel(SequenceTask):
         return self._nats(batch._replace(targets=targets))[0], ends
 
     def on_fit_start(self) -> None:
-        """Refuses to let something grow until an end that there is not.
+        """As any task; and refuses to let something grow until an end that there is not.
 
         Raises:
             ValueError: scheduled sampling is wanted in an endless training.
         """
+        super().on_fit_start()
         if self.hparams["scheduled_sampling"] > 0 and math.isinf(self.trainer.estimated_stepping_batches):
             raise ValueError(
                 "scheduled_sampling grows until the end of the training, and this one has none: "

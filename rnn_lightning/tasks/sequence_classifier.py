@@ -18,7 +18,9 @@ from torchmetrics import MetricCollection
 
 from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.layers import NgramMix, Pooling, PoolingName, RecurrentStack, TokenEmbedding, make_head
+from rnn_lightning.layers.dropout import check_share
 from rnn_lightning.stacking import weigh
+from rnn_lightning.tasks.adversarial import adversarial_change, virtual_adversarial_losses
 from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.metrics import (
     MeanLoss,
@@ -74,10 +76,21 @@ class SequenceClassifier(SequenceTask):
         word_dropout: share of the tokens replaced by the unknown token in training.
         vectors: file of word vectors to begin with, in GloVe's text format, or that compressed by gzip; embedding_size
             is then what the file has.
-        freeze_vectors: leave those vectors as they are.
+        freeze_vectors: leave the vectors as they are that vectors or init_from gave.
+        init_from: a run (its folder, or its name under runs/) or a checkpoint whose embedding and recurrent layers the
+            training begins with, word by word where the vocabularies differ. A bidirectional model may have two: the
+            second one, which was trained on the previous token, gives the backward direction.
+        init_lr: learning rate of what init_from gave, as a share of that of all else.
+        gradual_unfreezing: train in the first epoch only what is new, and in each further one a layer more, from the
+            topmost one down to the embedding.
         pooling: from all steps to one vector: last, mean, max, mean_max, mean_max_last, or attention.
         dropout: dropout before the head's linear map.
         batch_norm: batch normalisation before the head's linear map.
+        label_smoothing: share of the certainty in training that all classes get alike.
+        adversarial: learn from each sequence a second time, after the change of its embedding (or features) that makes
+            the loss grow most, as long as so many of their deviations; takes twice the time. 5 is a good value.
+        virtual_adversarial: keep the answers as they are under the change that moves them most, of such a length,
+            whatever the label; takes three times the time.
         ngrams: run of n-grams, as rnn-lightning baseline --keep makes one of the same data, whose logits are added to
             those of the recurrent layers.
         ngram_sizes: tokens in the longest of them, and how many there are; filled in from that run.
@@ -114,9 +127,15 @@ class SequenceClassifier(SequenceTask):
         word_dropout: float = 0.0,
         vectors: str | None = None,
         freeze_vectors: bool = False,
+        init_from: str | list[str] | None = None,
+        init_lr: float = 1.0,
+        gradual_unfreezing: bool = False,
         pooling: PoolingName = "last",
         dropout: float = 0.0,
         batch_norm: bool = False,
+        label_smoothing: float = 0.0,
+        adversarial: float = 0.0,
+        virtual_adversarial: float = 0.0,
         ngrams: str | None = None,
         ngram_sizes: list[int] | None = None,
         vocab_size: int | None = None,
@@ -134,7 +153,11 @@ class SequenceClassifier(SequenceTask):
             raise ValueError("ngram_sizes are filled in from the run of n-grams: leave them out")
         if ngrams is not None:
             kept(ngrams)
-        self._adapt_to_vectors()
+        self._check_beginning()
+        check_share("label_smoothing", label_smoothing)
+        for name, size in (("adversarial", adversarial), ("virtual_adversarial", virtual_adversarial)):
+            if size < 0:
+                raise ValueError(f"{name} is {size}; it must be at least 0")
         # Built once for nothing, without memory, so that a wrong value is found before the data is prepared.
         with torch.device("meta"):
             self._network(vocab_size=2, input_size=None, num_classes=2)
@@ -143,11 +166,15 @@ class SequenceClassifier(SequenceTask):
         """Vocabulary or features, and the number of classes.
 
         Raises:
-            ValueError: the data has a target for each step.
+            ValueError: the data has a target for each step, or numbers where an option is for classes.
         """
         if facts.per_step:
             task = "SequenceTagger" if facts.labels else "LanguageModel"
             raise ValueError(f"this data has a target for each step, not one for a sequence: {task} learns it")
+        if not facts.labels and (self.hparams["label_smoothing"] or self.hparams["virtual_adversarial"]):
+            raise ValueError(
+                "label_smoothing and virtual_adversarial are for classes: this data has numbers to predict"
+            )
         return {
             "vocab_size": None if facts.encoder is None else facts.encoder.vocab_size,
             "input_size": facts.input_size,
@@ -202,16 +229,20 @@ class SequenceClassifier(SequenceTask):
             One number a sequence (B,) for two classes and for regression, else one a class (B, C). Numbers are as the
             targets of the training data are, whatever their scaling.
         """
-        logits = self._of_layers(inputs, lengths)
+        logits = self._of_vectors(self._vectors(inputs), lengths)
         if self.hparams["ngrams"] is None:
             return logits
         ngram_logits = self.mix.ngrams(inputs, lengths)
         mixed: Tensor = self.mix(logits.view_as(ngram_logits), ngram_logits)
         return mixed.view_as(logits)
 
-    def _of_layers(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
-        """What the recurrent layers say, without any n-grams."""
-        x = inputs if self.hparams["vocab_size"] is None else self.embedding(inputs)
+    def _vectors(self, inputs: Tensor) -> Tensor:
+        """What the recurrent layers get (B, T, D)."""
+        vectors: Tensor = inputs if self.hparams["vocab_size"] is None else self.embedding(inputs)
+        return vectors
+
+    def _of_vectors(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """What the recurrent layers say of them, without any n-grams."""
         output, _ = self.recurrent(x, lengths)
         return self.answers(self.pooling(output, lengths))
 
@@ -224,18 +255,25 @@ class SequenceClassifier(SequenceTask):
             logits = logits * self.target_scaling.deviation[0] + self.target_scaling.mean[0]
         return logits.squeeze(1) if logits.size(1) == 1 else logits
 
-    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def losses(self, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """Loss of each sequence (B,): squared error, binary cross-entropy or cross-entropy, in nats.
 
         Where the data scales its targets, errors are measured in standard deviations of the training targets.
+
+        Args:
+            logits: what `forward` returns.
+            targets: numbers or classes (B,), or a probability for each class (B, C).
+            smoothing: share of the certainty that all classes get alike.
         """
         num_classes = self.hparams["num_classes"]
         if num_classes == 0:
             unit = 1.0 if self.target_scaling is None else self.target_scaling.deviation[0]
             return functional.mse_loss(logits / unit, targets / unit, reduction="none")
         if num_classes == 2:
-            return functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none")
-        return functional.cross_entropy(logits, targets, reduction="none")
+            positive = (targets if targets.dim() == 1 else targets[:, 1]).to(logits.dtype)
+            positive = positive * (1 - smoothing) + smoothing / 2
+            return functional.binary_cross_entropy_with_logits(logits, positive, reduction="none")
+        return functional.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
 
     def end_losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss of each sequence (B,), and its last step, counted from 1 (B,), whatever the pooling."""
@@ -248,16 +286,35 @@ class SequenceClassifier(SequenceTask):
         return torch.softmax(logits, 1)
 
     def on_fit_start(self) -> None:
-        """Holds the n-grams to be of this data."""
+        """As any task; and holds the n-grams to be of this data."""
+        super().on_fit_start()
         if self.hparams["ngrams"] is not None:
             data = self.trainer.datamodule  # type: ignore[attr-defined]  # the Trainer sets it, and does not declare it
             check_train(self.mix, self.hparams["ngrams"], data)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a training batch, without any n-grams; its mean over the epoch is logged as train_loss."""
-        logits = self if self.hparams["ngrams"] is None else self._of_layers
-        loss = self.losses(logits(batch.inputs, batch.lengths), _targets(batch)).mean()
-        return self.weighed(loss, len(batch.lengths), batch)
+        h, x, targets = self.hparams, self._vectors(batch.inputs), _targets(batch)
+        if h["adversarial"] and not x.requires_grad:
+            x.requires_grad_()
+        logits = self._of_vectors(x, batch.lengths)
+        losses = plain = self.losses(logits, targets, h["label_smoothing"])
+        if h["adversarial"]:
+            changed = x + adversarial_change(losses, x, batch.lengths, h["adversarial"])
+            after = self._of_vectors(changed, batch.lengths)
+            losses = losses + self.losses(after, targets, h["label_smoothing"])
+        if h["virtual_adversarial"]:
+            losses = losses + virtual_adversarial_losses(
+                lambda x: self.log_probabilities(self._of_vectors(x, batch.lengths)),
+                *(x, batch.lengths, self.log_probabilities(logits), h["virtual_adversarial"]),
+            )
+        return self.weighed(losses.mean(), len(batch.lengths), batch, plain.mean())
+
+    def log_probabilities(self, logits: Tensor) -> Tensor:
+        """Of each class (B, C)."""
+        if self.hparams["num_classes"] == 2:
+            return functional.logsigmoid(torch.stack((-logits, logits), 1))
+        return torch.log_softmax(logits, 1)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to val_loss and to the epoch's metrics."""
@@ -265,7 +322,7 @@ class SequenceClassifier(SequenceTask):
             self._evaluate(self.val_loss, self.val_metrics, batch, None)
             return
         ngram_logits = self.mix.ngrams(batch.inputs, batch.lengths)
-        own = self._of_layers(batch.inputs, batch.lengths).view_as(ngram_logits)
+        own = self._of_vectors(self._vectors(batch.inputs), batch.lengths).view_as(ngram_logits)
         self.val_parts.update(batch.rows, own=own, ngrams=ngram_logits, targets=_targets(batch))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:

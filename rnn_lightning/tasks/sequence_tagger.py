@@ -64,7 +64,13 @@ class SequenceTagger(SequenceTask):
         word_dropout: share of the tokens replaced by the unknown token in training.
         vectors: file of word vectors to begin with, in GloVe's text format, or that compressed by gzip; embedding_size
             is then what the file has.
-        freeze_vectors: leave those vectors as they are.
+        freeze_vectors: leave the vectors as they are that vectors or init_from gave.
+        init_from: a run (its folder, or its name under runs/) or a checkpoint whose embedding and recurrent layers the
+            training begins with, word by word where the vocabularies differ. A bidirectional model may have two: the
+            second one, which was trained on the previous token, gives the backward direction.
+        init_lr: learning rate of what init_from gave, as a share of that of all else.
+        gradual_unfreezing: train in the first epoch only what is new, and in each further one a layer more, from the
+            topmost one down to the embedding.
         dropout: dropout before the head's linear map.
         vocab_size: token ids; filled in from the data.
         input_size: features of a step; filled in from the data.
@@ -97,6 +103,9 @@ class SequenceTagger(SequenceTask):
         word_dropout: float = 0.0,
         vectors: str | None = None,
         freeze_vectors: bool = False,
+        init_from: str | list[str] | None = None,
+        init_lr: float = 1.0,
+        gradual_unfreezing: bool = False,
         dropout: float = 0.0,
         vocab_size: int | None = None,
         input_size: int | None = None,
@@ -109,7 +118,7 @@ class SequenceTagger(SequenceTask):
                 raise ValueError("vocab_size, input_size and num_classes are filled in from the data: leave them out")
             self.build()
             return
-        self._adapt_to_vectors()
+        self._check_beginning()
         # Built once for nothing, without memory, so that a wrong value is found before the data is prepared.
         with torch.device("meta"):
             self._network(vocab_size=2, input_size=None, num_classes=2)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -90,6 +92,24 @@ def test_a_deterministic_training_gives_the_same_bits(command: Command) -> None:
     (_, first), (_, second) = found
     assert set(first) == set(second)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_average_of_the_weights_is_what_is_scored_and_kept_and_the_training_goes_on_from_its_own(
+    command: Command,
+) -> None:
+    result = command("fit", *LSTM, *_preset("ema"))
+    assert (result.code, result.err) == (0, "")
+    kept = torch.load(only_run() / "checkpoints" / "last.ckpt", weights_only=True)
+    assert not torch.equal(*(kept[part]["head.0.weight"] for part in ("state_dict", "current_model_state")))
+    assert command("validate", "--ckpt_path=last").code == 0
+    validated = json.loads((only_run() / "validate" / "metrics.json").read_text("utf-8"))
+    assert validated["val_loss"] == pytest.approx(epochs(only_run())[-1]["val_loss"], abs=1e-6)
+    assert command("fit", "--resume", "--trainer.max_epochs=4").code == 0
+    resumed = torch.load(only_run() / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    shutil.rmtree("runs")
+    assert command("fit", *LSTM[:-1], *_preset("ema"), "--trainer.max_epochs=4").code == 0
+    whole = torch.load(only_run() / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
 def test_on_a_cpu_16_bits_are_used_only_where_it_has_them(command: Command) -> None:

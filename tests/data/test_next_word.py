@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from rnn_lightning import LanguageModel, NextWord, TextEncoder
 from rnn_lightning import text as text_module
 from rnn_lightning.batch import PAD, UNKNOWN, Batch
-from rnn_lightning.data import next_word, text_file
+from rnn_lightning.data import text_file, windows
 from rnn_lightning.data.base import Sequences
-from rnn_lightning.data.next_word import _Windows
 from rnn_lightning.data.sampler import ManySampler
+from rnn_lightning.data.windows import Windows
 from rnn_lightning.text import lexicon
 from tests.tasks.helpers import silent_trainer
 from tests.test_text import TEXTS
@@ -77,7 +77,7 @@ def test_the_default_is_a_sentence_of_five_words() -> None:
 @given(st.integers(2, 200), st.integers(1, 70))
 def test_windows_hold_each_token_once_as_a_target_except_the_first(count: int, num_steps: int) -> None:
     ids = torch.arange(2, count + 2).numpy()
-    windows = _Windows(ids, (0, count), np.arange(count + 2), num_steps)
+    windows = Windows(ids, (0, count), np.arange(count + 2), num_steps)
     batch = _whole(windows)
     assert batch.targets is not None
     assert batch.inputs.dtype == batch.lengths.dtype == batch.targets.dtype == torch.int64
@@ -321,7 +321,7 @@ def test_words_of_a_million_letters_are_told(tmp_path: Path, caplog: pytest.LogC
 
 
 def test_very_many_windows_are_ordered_so_by_the_loaders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next_word, "MANY", 20)
+    monkeypatch.setattr(windows, "MANY", 20)
     data = _ready(tmp_path / "text", "a b c d e f " * 200, num_steps=10, batch_size=3)
     for part, many in (("train", True), ("val", False), ("test", False)):
         loader = getattr(data, f"{part}_dataloader")()

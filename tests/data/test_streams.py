@@ -15,8 +15,8 @@ from torch import Tensor
 from rnn_lightning import NextWord
 from rnn_lightning.batch import PAD, Batch
 from rnn_lightning.data import text_file
-from rnn_lightning.data.next_word import _Windows
 from rnn_lightning.data.sampler import LengthBucketSampler
+from rnn_lightning.data.windows import Windows
 
 PARTS = ("train", "val", "test")
 
@@ -25,7 +25,7 @@ def _batches(
     data: NextWord, ids: np.ndarray, part: tuple[int, int], processes: int, in_training: bool = True
 ) -> list[list[Batch]]:
     """What each process is given of a part, as the data's own loaders give it."""
-    windows = _Windows(ids, part, np.arange(len(ids) + 2), data.num_steps)
+    windows = Windows(ids, part, np.arange(len(ids) + 2), data.num_steps)
     given = []
     for rank in range(processes):
         sampler = LengthBucketSampler(windows.lengths, data.batch_size, in_training)
