@@ -8,12 +8,11 @@ from typing import Any
 import yaml
 
 from rnn_lightning.callbacks.journal import in_words, say
-from rnn_lightning.cli import configs, job, plugins, runs
+from rnn_lightning.cli import configs, plugins, runs
 from rnn_lightning.cli.app import ScoreCommand
 from rnn_lightning.cli.chosen import find
 from rnn_lightning.cli.errors import UserError
-from rnn_lightning.cli.files import write_together
-from rnn_lightning.cli.kept import checkpoint
+from rnn_lightning.cli.kept import as_run
 from rnn_lightning.cli.process import shows_bars
 from rnn_lightning.cli.words import taken
 from rnn_lightning.tasks.ensemble import Ensemble
@@ -58,14 +57,7 @@ def ensemble(options: list[str]) -> int:
     for weight, temperature, measured, file in shares:
         say(f"  {weight:.3f} x (1 / {temperature:.2f})  {in_words(measured)}  {file}")
     say(f"  together  {in_words(scores[-1])}")
-    with job.run_folder(f"ensemble-{name}") as run:
-        write_together(
-            {
-                run / runs.BEST: checkpoint(model),
-                run / runs.CONFIG: _config(command, files),
-                run / "metrics.csv": _metrics(scores[-1]),
-            }
-        )
+    run = as_run(f"ensemble-{name}", model, _config(command, files), _metrics(scores[-1]))
     say(f"Kept in {run}")
     say(f"Next: {' '.join(('rnn-lightning test', *plugins.words()))}")
     return 0
@@ -98,13 +90,14 @@ def _parting(run: Path) -> dict[str, Any]:
     return {"data": section["class_path"].rpartition(".")[2], **options}
 
 
-def _config(command: ScoreCommand, files: list[str]) -> bytes:
+def _config(command: ScoreCommand, files: list[str]) -> str:
     """What a training records, of what there is here."""
     fitted_by = yaml.safe_load(command.parser.dump(command.config, skip_none=False))
     content = {"model": {"class_path": "rnn_lightning.Ensemble", "init_args": {"members": files}}, **fitted_by}
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
+    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return text
 
 
-def _metrics(scores: dict[str, float]) -> bytes:
+def _metrics(scores: dict[str, float]) -> str:
     """What validation measured, as if after an epoch."""
-    return f"epoch,step,{','.join(scores)}\n0,0,{','.join(map(str, scores.values()))}\n".encode()
+    return f"epoch,step,{','.join(scores)}\n0,0,{','.join(map(str, scores.values()))}\n"

@@ -61,14 +61,26 @@ def keep(machine: NBSVM | None, command: DataCommand, data: SequenceData) -> Pat
         raise UserError("there is nothing to keep: the training part has no text of one of its classes, or no words")
     model = _network(machine, data)
     name = f"{runs.architecture({'class_path': type(model).__name__})}-{data.name}"
-    with job.run_folder(name) as run:
-        write_together(
-            {
-                run / runs.BEST: checkpoint(model),
-                run / runs.CONFIG: _config(machine, command),
-                run / "metrics.csv": _metrics(machine, data),
-            }
-        )
+    return as_run(name, model, _config(machine, command), _metrics(machine, data))
+
+
+def as_run(name: str, model: SequenceTask, config: str, metrics: str) -> Path:
+    """Writes a model that was put together, not trained, as a training's run is written.
+
+    Args:
+        name: of the folder that the run stands in.
+        model: its best checkpoint.
+        config: what config.yaml holds.
+        metrics: what metrics.csv holds.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    with job.run_folder(name, config) as run:
+        write_together({run / runs.BEST: _checkpoint(model), run / "metrics.csv": metrics.encode()})
     return run
 
 
@@ -88,8 +100,7 @@ def _network(machine: NBSVM, data: SequenceData) -> BagOfNgrams:
     )
 
 
-def checkpoint(model: SequenceTask) -> bytes:
-    """A model that no Trainer has trained, as a checkpoint file holds it."""
+def _checkpoint(model: SequenceTask) -> bytes:
     content: dict[str, Any] = {
         "epoch": 0,
         "global_step": 0,
@@ -103,16 +114,16 @@ def checkpoint(model: SequenceTask) -> bytes:
     return file.getvalue()
 
 
-def _config(machine: NBSVM, command: DataCommand) -> bytes:
+def _config(machine: NBSVM, command: DataCommand) -> str:
     """What a training records, of what there is here."""
     fitted_by = yaml.safe_load(command.parser.dump(command.config, skip_none=False))
     model = {"class_path": "rnn_lightning.BagOfNgrams", "init_args": {"longest": machine.longest, "C": machine.penalty}}
     content = {**fitted_by, "model": model}
-    return f"# scikit-learn=={version('scikit-learn')}\n{yaml.safe_dump(content, sort_keys=False)}".encode()
+    return f"# scikit-learn=={version('scikit-learn')}\n{yaml.safe_dump(content, sort_keys=False)}"
 
 
-def _metrics(machine: NBSVM, data: SequenceData) -> bytes:
+def _metrics(machine: NBSVM, data: SequenceData) -> str:
     """What validation measured, as if after an epoch."""
     val = data.val.whole()
     loss, accuracy = machine.losses(val).mean(), np.mean(machine.predict(val) == val.targets)
-    return f"epoch,step,val_accuracy,val_loss\n0,0,{accuracy},{loss}\n".encode()
+    return f"epoch,step,val_accuracy,val_loss\n0,0,{accuracy},{loss}\n"

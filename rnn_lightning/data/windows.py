@@ -70,9 +70,11 @@ class WindowedData(SequenceData):
 
     Attributes:
         streams: a batch goes on where the one before ended.
+        num_steps: tokens of a window.
     """
 
     streams: bool = False
+    num_steps: int
 
     def _loader(self, sequences: Sequences, sampler: LengthBucketSampler | None) -> Loader:
         # Predictions, which have no sampler, are made of windows that stand for themselves.

@@ -65,8 +65,8 @@ def _deviation(x: Tensor, valid: Tensor) -> Tensor:
     """Of each sequence, the root mean square over its features of their deviation over its steps (B,)."""
     count = valid.sum(1).clamp(min=1)
     mean = (x * valid).sum(1) / count
-    variance: Tensor = ((x - mean.unsqueeze(1)) * valid).square().sum(1) / count
-    return variance.mean(1).sqrt()
+    deviation: Tensor = (((x - mean.unsqueeze(1)) * valid).square().sum(1) / count).mean(1).sqrt()
+    return deviation
 
 
 def _divergence(before: Tensor, after: Tensor) -> Tensor:

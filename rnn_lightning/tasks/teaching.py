@@ -29,7 +29,7 @@ def teacher(path: str | Path) -> Answers:
     if not isinstance(model, SequenceClassifier):
         raise ValueError(f"teacher {path}: it is a {type(model).__name__}, not a classifier of sequences")
     if torch.accelerator.is_available():
-        model.to(torch.accelerator.current_accelerator())  # type: ignore[arg-type]  # there is one
+        model.to(torch.accelerator.current_accelerator())
 
     @torch.inference_mode()
     def log_probabilities(batch: Batch) -> np.ndarray[Any, Any]:
