@@ -58,7 +58,8 @@ def _of_length(direction: Tensor, x: Tensor, lengths: Tensor, size: float) -> Te
     valid = valid_steps(lengths, x.size(1)).unsqueeze(2)
     direction = direction.detach() * valid
     norms = direction.flatten(1).norm(dim=1).clamp(min=_TINY)
-    return direction * (size * _deviation(x.detach(), valid) / norms)[:, None, None]
+    change: Tensor = direction * (size * _deviation(x.detach(), valid) / norms)[:, None, None]
+    return change
 
 
 def _deviation(x: Tensor, valid: Tensor) -> Tensor:
