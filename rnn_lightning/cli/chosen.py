@@ -113,7 +113,7 @@ def wanted(sections: list[dict[str, Any]]) -> tuple[str | None, str | None]:
         name = data.get("class_path") if isinstance(data, dict) else data
         if name is not None:
             options = (data.get("init_args") or {}) if isinstance(data, dict) else {}
-            kind = registry.resolve("data", name.rpartition(".")[2])
+            kind = registry.resolve("data", str(name).rpartition(".")[2])
             task = kind.name_with(options) if issubclass(kind, SequenceData) else kind.name
     return architecture, task
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import resource
 import shutil
@@ -66,7 +67,7 @@ def fuzz(kinds: Mapping[str, Kind], count: int, folder: Path) -> dict[str, Any]:
     shares = sum(kind.share for kind in kinds.values())
     found: dict[str, Any] = {"failures": [], "kinds": {}}
     for name, kind in kinds.items():
-        wanted = max(1, count * kind.share // shares)
+        wanted = math.ceil(count * kind.share / shares)
         outcomes: Counter[str] = Counter()
         slowest, start, first = 0.0, time.monotonic(), 0
         while first < wanted:

@@ -24,8 +24,7 @@ def _fuzzed(count: int, folder: Path, run: Path) -> dict[str, Any]:
 
 def _hold(found: dict[str, Any], count: int) -> None:
     assert not found["failures"], "\n".join(found["failures"])
-    outcomes = [{name: kind.get(name, 0) for name in ("read", "refused")} for kind in found["kinds"].values()]
-    assert sum(sum(kind.values()) for kind in outcomes) >= 0.98 * count
+    assert sum(kind.get("read", 0) + kind.get("refused", 0) for kind in found["kinds"].values()) >= count
     print(json.dumps(found["kinds"], indent=1))
 
 
@@ -37,4 +36,4 @@ def test_some_changed_files_do_no_damage(command: Command, feature_run: Path, tm
 @pytest.mark.slow
 def test_a_hundred_thousand_changed_files_do_no_damage(command: Command, feature_run: Path, tmp_path: Path) -> None:
     assert command("test").code == 0
-    _hold(_fuzzed(103_000, tmp_path, feature_run), 100_000)
+    _hold(_fuzzed(100_000, tmp_path, feature_run), 100_000)
