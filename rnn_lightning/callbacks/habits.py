@@ -32,12 +32,19 @@ class _Settled(callbacks.ModelCheckpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the state back, for the folder as it is named now."""
         kept = Path(str(self.dirpath)) / Path(state_dict["best_model_path"]).name
-        if kept.is_file():
-            path, score = str(kept), state_dict["best_model_score"]
-            here: dict[str, Any] = {"dirpath": self.dirpath, "best_model_path": path}
-            if score is not None:
-                here |= {"kth_best_model_path": path, "best_k_models": {path: score}}
-            state_dict = {**state_dict, **here}
+        path, score = str(kept) if kept.is_file() else "", state_dict["best_model_score"]
+        # What stands in a checkpoint names no file to be removed: it may be another's, and lead anywhere.
+        files: dict[str, Any] = {
+            "best_model_path": path,
+            "kth_best_model_path": "",
+            "best_k_models": {},
+            "last_model_path": "",
+        }
+        if path:
+            files["dirpath"] = self.dirpath
+        if path and score is not None:
+            files |= {"kth_best_model_path": path, "best_k_models": {path: score}}
+        state_dict = {**state_dict, **files}
         super().load_state_dict(state_dict)
 
 

@@ -6,13 +6,13 @@ function. Here stands what it lets pass. `--allow-imports`, on the command line 
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 
 import rnn_lightning
 from rnn_lightning import registry
 from rnn_lightning.cli.errors import UserError
+from rnn_lightning.cli.signals import speaks
 from rnn_lightning.cli.verbs import ALLOW_IMPORTS
 
 _LIGHTNING = ("callbacks", "loggers", "strategies", "profilers", "accelerators", "plugins")
@@ -89,6 +89,6 @@ def lifted(complaint: str) -> bool:
         return False
     set_parsing_settings(import_path_allowlist=[name])
     _further.add(name)
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if speaks():
         sys.stderr.write(f"rnn-lightning: {ALLOW_IMPORTS.flag}: importing {name}, which runs the code of its module\n")
     return True

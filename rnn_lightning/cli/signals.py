@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from rnn_lightning.cli.launch import launch
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
 """The last, where there is one, says that the terminal is gone."""
 _SAME = 1.0
@@ -107,7 +109,8 @@ def check() -> None:
 
 def speaks() -> bool:
     """Whether this process is the one of a training's that tells the user."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    started = launch()
+    return os.environ.get("LOCAL_RANK", "0") == "0" if started is None else started.rank == 0
 
 
 def _handle(number: int, frame: FrameType | None) -> None:

@@ -284,6 +284,21 @@ def test_a_damaged_config_is_told(command: Command, feature_run: Path) -> None:
     one_mistake(command("fit", "--resume", "--trainer.max_epochs=3"), str(config))
 
 
+def test_no_file_is_removed_because_a_checkpoint_names_it(command: Command, feature_run: Path) -> None:
+    victim = Path("mine.txt")
+    victim.write_text("not yours", "utf-8")
+    for path in (feature_run / "checkpoints").glob("*.ckpt"):
+        content = torch.load(path, weights_only=True)
+        for state in content["callbacks"].values():
+            if "best_model_path" in state:
+                named = str(Path(state["dirpath"]).resolve() / "../../../../mine.txt")
+                state |= {"best_model_path": named, "last_model_path": named, "kth_best_model_path": named}
+                state["best_k_models"] = {named: torch.tensor(9.0)}
+        torch.save(content, path)
+    assert command("fit", "--resume", "--trainer.max_epochs=4").code == 0
+    assert victim.read_text("utf-8") == "not yours"
+
+
 def test_it_says_where_to_find_an_older_run(command: Command, feature_run: Path) -> None:
     shutil.copytree(feature_run, "runs/lstm-synthetic/2099-01-01_00-00-00")
     result = command("fit", "--resume", feature_run.name, "--trainer.max_epochs=3")
