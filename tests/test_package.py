@@ -16,7 +16,8 @@ PACKAGE = Path(rnn_lightning.__file__).parent
 BELOW = {
     "registry": set(),
     "intervals": set(),
-    "vectors": set(),
+    "regular": set(),
+    "vectors": {"regular"},
     "scaling": set(),
     "batch": {"text", "scaling"},
     "text": {"batch"},
@@ -24,7 +25,7 @@ BELOW = {
     "testing": {"layers"},
     "stacking": set(),
     "baselines": {"batch", "intervals", "stacking", "baselines"},
-    "data": {"batch", "text", "scaling", "registry", "data"},
+    "data": {"batch", "text", "scaling", "regular", "registry", "data"},
     "resuming": set(),
     "tasks": {
         *("batch", "text", "scaling", "layers", "registry"),

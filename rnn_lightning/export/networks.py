@@ -19,10 +19,13 @@ from rnn_lightning.export.unrolled import fill_in, unroll_layers
 from rnn_lightning.layers import NgramSum, RecurrentLayer, State, Transformer
 from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.language_model import LanguageModel
+from rnn_lightning.tasks.one_answer import OneAnswer
 from rnn_lightning.tasks.sequence_classifier import SequenceClassifier
 from rnn_lightning.tasks.sequence_tagger import SequenceTagger
 
-Exportable = SequenceClassifier | SequenceTagger | LanguageModel
+Stepping = SequenceClassifier | SequenceTagger | LanguageModel
+"""Tasks that may go step by step."""
+Exportable = OneAnswer | SequenceTagger | LanguageModel
 
 
 class StateTensor(NamedTuple):
@@ -54,7 +57,7 @@ def exportable(model: SequenceTask) -> Exportable:
         ValueError: it is of a task that is not known here.
     """
     if not isinstance(model, Exportable):
-        known = "SequenceClassifier, SequenceTagger or LanguageModel"
+        known = "SequenceClassifier, BagOfNgrams, Ensemble, SequenceTagger or LanguageModel"
         raise ValueError(f"a {type(model).__name__} cannot be exported: it is no {known}")
     return model
 
@@ -63,6 +66,8 @@ def why_no_steps(model: Exportable) -> str | None:
     """Why a model cannot go step by step; None where it can."""
     if any(isinstance(module, NgramSum) for module in model.modules()):
         return "an n-gram counts once in a text, which has to be seen whole"
+    if not isinstance(model, Stepping):
+        return "an ensemble has members, each with a state of its own"
     if model.recurrent.bidirectional:
         return "a model in both directions begins at the end of a sequence too"
     if any(isinstance(module, Transformer) for module in model.recurrent.modules()):
@@ -120,7 +125,7 @@ class OneStep(nn.Module):
 
     def __init__(self, model: Exportable) -> None:
         super().__init__()
-        self.model = model
+        self.model = cast(Stepping, model)
         self.sizes = [len(layer.initial_state(torch.zeros(1, layer.input_size))) for layer in _layers(model)]
 
     def forward(self, inputs: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
@@ -181,7 +186,7 @@ def example(model: Exportable, *sizes: int) -> Tensor:
 
 def _layers(model: Exportable) -> Iterable[RecurrentLayer]:
     """The layers of a model in one direction."""
-    return cast(Iterable[RecurrentLayer], model.recurrent.layers)
+    return cast(Iterable[RecurrentLayer], cast(Stepping, model).recurrent.layers)
 
 
 def _answer(model: Exportable, logits: Tensor) -> Tensor:

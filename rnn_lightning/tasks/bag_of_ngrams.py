@@ -13,15 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from rnn_lightning.layers import NgramSum
-from rnn_lightning.tasks.sequence_classifier import SequenceClassifier
+from rnn_lightning.tasks.one_answer import NotTrained
 from rnn_lightning.text import TextEncoder
 
 Array = np.ndarray[Any, Any]
 
-_NOT_TRAINED = "a BagOfNgrams is fitted, not trained: rnn-lightning baseline --keep"
 
-
-class BagOfNgrams(SequenceClassifier):
+class BagOfNgrams(NotTrained):
     """Classifies texts by the set of n-grams in them, which is linear in the logits. It reads a text as a whole.
 
     It is not trained by steps, but fitted: `rnn-lightning baseline --keep`.
@@ -41,6 +39,7 @@ class BagOfNgrams(SequenceClassifier):
         ValueError: it is to be trained.
     """
 
+    made_by = "a BagOfNgrams is fitted, not trained: rnn-lightning baseline --keep"
     ngrams: NgramSum
     train_checksum: Tensor
 
@@ -52,10 +51,10 @@ class BagOfNgrams(SequenceClassifier):
         input_size: int | None = None,
         num_classes: int | None = None,
     ) -> None:
-        super(SequenceClassifier, self).__init__()  # it has none of the layers that its parent makes
+        super().__init__()
         self.save_hyperparameters(logger=False)
         if num_classes is None:
-            raise ValueError(_NOT_TRAINED)
+            raise ValueError(self.made_by)
         self.build()
 
     @classmethod
@@ -91,10 +90,6 @@ class BagOfNgrams(SequenceClassifier):
         ):
             place.data.copy_(torch.as_tensor(values))
         return model.eval()
-
-    def on_fit_start(self) -> None:
-        """Refuses to be trained."""
-        raise ValueError(_NOT_TRAINED)
 
     def build(self) -> None:
         """Makes the network and the metrics."""

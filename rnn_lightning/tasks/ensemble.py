@@ -17,14 +17,14 @@ from torch.nn import functional
 from rnn_lightning import registry
 from rnn_lightning.batch import PAD, Batch, kept
 from rnn_lightning.tasks.metrics import Outcomes
-from rnn_lightning.tasks.sequence_classifier import SequenceClassifier
+from rnn_lightning.tasks.one_answer import NotTrained, OneAnswer
 from rnn_lightning.text import TextEncoder, remap
 
 _ROUNDS = 200
 """Evaluations of the loss, at the most, in which its least value is looked for."""
 
 
-class Ensemble(SequenceClassifier):
+class Ensemble(NotTrained):
     """Answers with the weighted sum of the logits of several trained classifiers.
 
     It is put together, not trained: `rnn-lightning ensemble RUN RUN`.
@@ -41,6 +41,7 @@ class Ensemble(SequenceClassifier):
         ValueError: it has no members.
     """
 
+    made_by = "an Ensemble is put together, not trained: rnn-lightning ensemble RUN RUN"
     members: nn.ModuleList
     ids: Tensor
 
@@ -53,16 +54,16 @@ class Ensemble(SequenceClassifier):
         input_size: int | None = None,
         num_classes: int | None = None,
     ) -> None:
-        super(SequenceClassifier, self).__init__()  # it has none of the layers that its parent makes
+        super().__init__()
         if num_classes is None or not members:
-            raise ValueError("an Ensemble is put together, not trained: rnn-lightning ensemble RUN RUN")
+            raise ValueError(self.made_by)
         temperatures = temperatures or [1.0] * len(members)
         weights = weights or [1 / len(members)] * len(members)
         self.save_hyperparameters(logger=False)
         self.build()
 
     @classmethod
-    def of(cls, models: Sequence[SequenceClassifier], names: Sequence[str]) -> Self:
+    def of(cls, models: Sequence[OneAnswer], names: Sequence[str]) -> Self:
         """Puts trained classifiers together, all of them with the same weight.
 
         Args:
@@ -74,7 +75,7 @@ class Ensemble(SequenceClassifier):
         """
         first = models[0]
         for model, name in zip(models, names, strict=True):
-            if not isinstance(model, SequenceClassifier):
+            if not isinstance(model, OneAnswer):
                 raise ValueError(f"{name} holds a {type(model).__name__}: an ensemble is of classifiers of sequences")
             if not model.labels:
                 raise ValueError(f"{name} predicts numbers: an ensemble is of classifiers")
@@ -99,10 +100,6 @@ class Ensemble(SequenceClassifier):
         ensemble.is_trained = True
         ensemble._number_tokens()
         return ensemble.eval()
-
-    def on_fit_start(self) -> None:
-        """Refuses to be trained."""
-        raise ValueError("an Ensemble is put together, not trained: rnn-lightning ensemble RUN RUN")
 
     def build(self) -> None:
         """Makes the members, with room for what each of them calls the tokens."""

@@ -6,50 +6,24 @@ pooling, C outputs: 1 for two classes and for regression, else one a class.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
-from torch.nn import functional
-from torchmetrics import MetricCollection
 
 from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.layers import NgramMix, Pooling, PoolingName, RecurrentStack, TokenEmbedding, make_head
 from rnn_lightning.layers.dropout import check_share
 from rnn_lightning.stacking import weigh
 from rnn_lightning.tasks.adversarial import adversarial_change, virtual_adversarial_losses
-from rnn_lightning.tasks.base import SequenceTask
-from rnn_lightning.tasks.metrics import (
-    MeanLoss,
-    Outcomes,
-    classification_intervals,
-    classification_metrics,
-    regression_intervals,
-    regression_metrics,
-)
+from rnn_lightning.tasks.metrics import Outcomes
 from rnn_lightning.tasks.networks import InitName, make_embedding, make_recurrent
+from rnn_lightning.tasks.one_answer import OneAnswer, targets_of
 from rnn_lightning.tasks.wide import check_train, in_words_of, kept
 
-Array = np.ndarray[Any, Any]
 
-
-class Prediction(NamedTuple):
-    """The most probable class of a sequence."""
-
-    label: str
-    probability: float
-
-
-class Estimate(NamedTuple):
-    """The number predicted for a sequence."""
-
-    value: float
-
-
-class SequenceClassifier(SequenceTask):
+class SequenceClassifier(OneAnswer):
     """Classifies sequences, or predicts a number for each: recurrent layers, a pooling over time, a linear head.
 
     Whether the inputs are tokens or real-valued features, how many classes there are, and whether it is a regression,
@@ -168,37 +142,25 @@ class SequenceClassifier(SequenceTask):
         Raises:
             ValueError: the data has a target for each step, or numbers where an option is for classes.
         """
-        if facts.per_step:
-            task = "SequenceTagger" if facts.labels else "LanguageModel"
-            raise ValueError(f"this data has a target for each step, not one for a sequence: {task} learns it")
+        sizes = super().sizes(facts)
         if not facts.labels and (self.hparams["label_smoothing"] or self.hparams["virtual_adversarial"]):
             raise ValueError(
                 "label_smoothing and virtual_adversarial are for classes: this data has numbers to predict"
             )
-        return {
-            "vocab_size": None if facts.encoder is None else facts.encoder.vocab_size,
-            "input_size": facts.input_size,
-            "num_classes": len(facts.labels),
-        }
+        return sizes
 
     def build(self) -> None:
-        """Makes the network and the metrics."""
-        path, fitted = self.hparams.get("ngrams"), None
-        if path is not None and self.hparams["ngram_sizes"] is None:
+        """Makes the network and the metrics; where there are n-grams, of their run."""
+        path = self.hparams["ngrams"]
+        if path is None or self.hparams["ngram_sizes"] is not None:
+            super().build()
+        else:
             fitted = kept(path)
             found = in_words_of(self.encoder, self.labels, fitted, path)
             self.hparams["ngram_sizes"] = [found.longest, len(found.keys)]
-        for name, module in self._network(**{size: self.hparams[size] for size in _SIZES}).items():
-            self.add_module(name, module)
-        if fitted is not None:
+            super().build()
             self.mix.ngrams.load_state_dict(found.state_dict())
             self.mix.train_checksum.copy_(fitted.train_checksum)
-        num_classes = self.hparams["num_classes"]
-        make = classification_metrics if num_classes else regression_metrics
-        self.val_metrics: MetricCollection = make("val_", num_classes)
-        self.test_metrics: MetricCollection = make("test_", num_classes)
-        self.val_loss, self.test_loss = MeanLoss(), MeanLoss()
-        self.test_outcomes = Outcomes("losses", "outputs", "targets")
         self.val_parts = Outcomes("own", "ngrams", "targets")
 
     def _network(self, vocab_size: int | None, input_size: int | None, num_classes: int) -> dict[str, nn.Module]:
@@ -255,35 +217,9 @@ class SequenceClassifier(SequenceTask):
             logits = logits * self.target_scaling.deviation[0] + self.target_scaling.mean[0]
         return logits.squeeze(1) if logits.size(1) == 1 else logits
 
-    def losses(self, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        """Loss of each sequence (B,): squared error, binary cross-entropy or cross-entropy, in nats.
-
-        Where the data scales its targets, errors are measured in standard deviations of the training targets.
-
-        Args:
-            logits: what `forward` returns.
-            targets: numbers or classes (B,), or a probability for each class (B, C).
-            smoothing: share of the certainty that all classes get alike.
-        """
-        num_classes = self.hparams["num_classes"]
-        if num_classes == 0:
-            unit = 1.0 if self.target_scaling is None else self.target_scaling.deviation[0]
-            return functional.mse_loss(logits / unit, targets / unit, reduction="none")
-        if num_classes == 2:
-            positive = (targets if targets.dim() == 1 else targets[:, 1]).to(logits.dtype)
-            positive = positive * (1 - smoothing) + smoothing / 2
-            return functional.binary_cross_entropy_with_logits(logits, positive, reduction="none")
-        return functional.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
-
     def end_losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss of each sequence (B,), and its last step, counted from 1 (B,), whatever the pooling."""
-        return self.losses(self(batch.inputs, batch.lengths), _targets(batch)), batch.lengths
-
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Probability of each class (B, C), from what `forward` returns."""
-        if self.hparams["num_classes"] == 2:
-            return torch.sigmoid(torch.stack((-logits, logits), 1))
-        return torch.softmax(logits, 1)
+        return self.losses(self(batch.inputs, batch.lengths), targets_of(batch)), batch.lengths
 
     def on_fit_start(self) -> None:
         """As any task; and holds the n-grams to be of this data."""
@@ -294,7 +230,7 @@ class SequenceClassifier(SequenceTask):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a training batch, without any n-grams; its mean over the epoch is logged as train_loss."""
-        h, x, targets = self.hparams, self._vectors(batch.inputs), _targets(batch)
+        h, x, targets = self.hparams, self._vectors(batch.inputs), targets_of(batch)
         if h["adversarial"] and not x.requires_grad:
             x.requires_grad_()
         logits = self._of_vectors(x, batch.lengths)
@@ -310,82 +246,20 @@ class SequenceClassifier(SequenceTask):
             )
         return self.weighed(losses.mean(), len(batch.lengths), batch, plain.mean())
 
-    def log_probabilities(self, logits: Tensor) -> Tensor:
-        """Of each class (B, C)."""
-        if self.hparams["num_classes"] == 2:
-            return functional.logsigmoid(torch.stack((-logits, logits), 1))
-        return torch.log_softmax(logits, 1)
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to val_loss and to the epoch's metrics."""
-        if self.hparams.get("ngrams") is None or self.trainer.state.fn != TrainerFn.FITTING:
-            self._evaluate(self.val_loss, self.val_metrics, batch, None)
+        if self.hparams["ngrams"] is None or self.trainer.state.fn != TrainerFn.FITTING:
+            super().validation_step(batch, batch_idx)
             return
         ngram_logits = self.mix.ngrams(batch.inputs, batch.lengths)
         own = self._of_vectors(self._vectors(batch.inputs), batch.lengths).view_as(ngram_logits)
-        self.val_parts.update(batch.rows, own=own, ngrams=ngram_logits, targets=_targets(batch))
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Adds a batch to test_loss and to the epoch's metrics."""
-        self._evaluate(self.test_loss, self.test_metrics, batch, self.test_outcomes)
+        self.val_parts.update(batch.rows, own=own, ngrams=ngram_logits, targets=targets_of(batch))
 
     def on_validation_epoch_end(self) -> None:
         """Logs the metrics of all validation sequences together, after n-grams are weighed by them."""
-        if self.hparams.get("ngrams") is not None and self.trainer.state.fn == TrainerFn.FITTING:
+        if self.hparams["ngrams"] is not None and self.trainer.state.fn == TrainerFn.FITTING:
             self._weigh_ngrams()
-        self._log_metrics("val_loss", self.val_loss, self.val_metrics)
-
-    def on_test_epoch_end(self) -> None:
-        """Logs the metrics of all test sequences together."""
-        self._log_metrics("test_loss", self.test_loss, self.test_metrics)
-        make = classification_intervals if self.hparams["num_classes"] else regression_intervals
-        outcomes = self.test_outcomes.compute()
-        self.test_outcomes.reset()
-        rows = outcomes.pop("rows")
-        self.intervals = {f"test_{name}": interval for name, interval in make(**outcomes).items()}
-        self.keep_outcomes(rows, **self._in_columns(**outcomes))
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> list[Prediction] | list[Estimate]:
-        """A prediction for each sequence of the batch."""
-        return self.predictions(self(batch.inputs, batch.lengths))
-
-    def predictions(self, logits: Tensor) -> list[Prediction] | list[Estimate]:
-        """What `forward` returned, as labels and probabilities or as numbers."""
-        if self.hparams["num_classes"] == 0:
-            return [Estimate(value) for value in logits.tolist()]
-        highest, classes = self.probabilities(logits).max(1)
-        return [
-            Prediction(self.labels[index], probability)
-            for index, probability in zip(classes.tolist(), highest.tolist(), strict=True)
-        ]
-
-    def predict_text(self, texts: Sequence[str], batch_size: int = 64) -> list[Prediction] | list[Estimate]:
-        """Predictions for raw texts, in their order.
-
-        Args:
-            texts: any strings; an empty one has a prediction too.
-            batch_size: texts that go through the network together.
-
-        Raises:
-            ValueError: the model was trained on features, not on text.
-        """
-        return self._of_texts(texts, batch_size)
-
-    def _evaluate(self, loss: MeanLoss, metrics: MetricCollection, batch: Batch, outcomes: Outcomes | None) -> None:
-        logits, targets = self(batch.inputs, batch.lengths), _targets(batch)
-        losses, outputs = self._measure(loss, metrics, logits, targets)
-        if outcomes is not None:
-            outcomes.update(batch.rows, losses=losses, outputs=outputs, targets=targets)
-
-    def _measure(
-        self, loss: MeanLoss, metrics: MetricCollection, logits: Tensor, targets: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Adds sequences to what is measured: gives their losses (B,), and probabilities or numbers."""
-        losses = self.losses(logits, targets)
-        outputs = self.probabilities(logits) if self.hparams["num_classes"] else logits
-        loss.update(losses.mean(), len(targets))
-        metrics.update(outputs, targets)
-        return losses, outputs
+        super().on_validation_epoch_end()
 
     def _weigh_ngrams(self) -> None:
         """Fits the scales on what came out of validation, and measures it with them."""
@@ -398,26 +272,3 @@ class SequenceClassifier(SequenceTask):
             self.mix.offset.copy_(offsets)
         logits = self.mix(*both.to(self.mix.scales)).squeeze(1)
         self._measure(self.val_loss, self.val_metrics, logits, targets.to(logits.device))
-
-    def _in_columns(self, losses: Array, outputs: Array, targets: Array) -> dict[str, list[Any]]:
-        """What came out for each sequence, in words: losses (S,), outputs (S,) or (S, C), and targets (S,)."""
-        if self.hparams["num_classes"] == 0:
-            return {"loss": losses.tolist(), "target": targets.tolist(), "value": outputs.tolist()}
-        target, label = ([self.labels[int(index)] for index in indices] for indices in (targets, outputs.argmax(1)))
-        return {"loss": losses.tolist(), "target": target, "label": label, "probabilities": outputs.tolist()}
-
-    def _log_metrics(self, name: str, loss: MeanLoss, metrics: MetricCollection) -> None:
-        known = {key: value for key, value in metrics.compute().items() if not torch.isnan(value)}
-        for key, value in {name: loss.compute(), **known}.items():
-            # The same in every process already; said again, since Lightning cannot know.
-            self.log(key, value, sync_dist=True)
-        loss.reset()
-        metrics.reset()
-
-
-_SIZES = ("vocab_size", "input_size", "num_classes")
-
-
-def _targets(batch: Batch) -> Tensor:
-    assert batch.targets is not None, "a batch for training or scoring has targets"
-    return batch.targets

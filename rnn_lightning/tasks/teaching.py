@@ -10,7 +10,7 @@ import torch
 
 from rnn_lightning.batch import Batch
 from rnn_lightning.tasks.loading import load
-from rnn_lightning.tasks.sequence_classifier import SequenceClassifier
+from rnn_lightning.tasks.one_answer import OneAnswer
 from rnn_lightning.text import TextEncoder
 
 Answers = tuple[str, TextEncoder | None, tuple[str, ...], Any]
@@ -26,7 +26,7 @@ def teacher(path: str | Path) -> Answers:
         ValueError: there is none, or it is no classifier.
     """
     model = load(path)
-    if not isinstance(model, SequenceClassifier):
+    if not isinstance(model, OneAnswer):
         raise ValueError(f"teacher {path}: it is a {type(model).__name__}, not a classifier of sequences")
     if torch.accelerator.is_available():
         model.to(torch.accelerator.current_accelerator())

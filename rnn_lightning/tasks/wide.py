@@ -9,16 +9,14 @@ learnt the training texts too well to be weighed by what it says of them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from rnn_lightning.layers import NgramMix, NgramSum
+from rnn_lightning.tasks.bag_of_ngrams import BagOfNgrams
 from rnn_lightning.tasks.loading import load
 from rnn_lightning.text import TextEncoder, remap
-
-if TYPE_CHECKING:
-    from rnn_lightning.tasks.bag_of_ngrams import BagOfNgrams
 
 
 def kept(path: str) -> BagOfNgrams:
@@ -27,8 +25,6 @@ def kept(path: str) -> BagOfNgrams:
     Raises:
         ValueError: there is none.
     """
-    from rnn_lightning.tasks.bag_of_ngrams import BagOfNgrams  # it is a SequenceClassifier, which imports this file
-
     model = load(path)
     if not isinstance(model, BagOfNgrams):
         raise ValueError(

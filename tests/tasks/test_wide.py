@@ -57,7 +57,7 @@ def test_they_are_weighed_on_the_whole_validation_part(run: str) -> None:
     model.eval()
     batch = data.val.__getitems__(list(range(len(data.val))))
     with torch.no_grad():
-        own = model._of_layers(batch.inputs, batch.lengths)
+        own = model._of_vectors(model._vectors(batch.inputs), batch.lengths)
         ngrams = model.mix.ngrams(batch.inputs, batch.lengths)[:, 0]
         logits = model(batch.inputs, batch.lengths)
         scales, offsets, _ = weigh(torch.stack((own, ngrams)).unsqueeze(2), batch.targets)  # type: ignore[arg-type]  # there are some
