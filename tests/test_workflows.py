@@ -134,8 +134,8 @@ def test_the_tested_versions_are_allowed_ones() -> None:
 
 
 def test_what_is_installed_by_hash_is_what_is_tested() -> None:
-    """But for torch, whose builds have hashes of their own, and for two extras that no test needs."""
-    left_out = {"torch", "mlflow", "wandb"}
+    """But for torch, whose builds have hashes of their own, and for extras that are too large for CI."""
+    left_out = {"torch", "mlflow", "wandb", "ray"}
     tested = {name: version for name, version in _pins("constraints.txt").items() if name not in left_out}
     assert _pins("requirements-dev.txt") == tested
 

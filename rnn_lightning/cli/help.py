@@ -17,9 +17,14 @@ from rnn_lightning.cli.verbs import VERBS
 _SELDOM = {
     "model": (
         *("prenorm", "locked_dropout", "weight_dropout", "projection_size", "cell_options", "init", "freeze_vectors"),
-        *("batch_norm", "embedding_dropout", "word_dropout", "vocab_size", "input_size", "num_classes"),
+        *("batch_norm", "embedding_dropout", "word_dropout", "init_lr", "gradual_unfreezing", "residual"),
+        *("label_smoothing", "adversarial", "virtual_adversarial", "ngrams", "ngram_sizes"),
+        *("vocab_size", "input_size", "num_classes"),
     ),
-    "data": ("num_workers", "split_seed", "data_seed"),
+    "data": (
+        *("num_workers", "split_seed", "data_seed", "targets"),
+        *("teacher", "teacher_weight", "temperature"),
+    ),
 }
 """Arguments that wait for -v."""
 _TRAINING = (

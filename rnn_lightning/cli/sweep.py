@@ -105,12 +105,16 @@ def sweep(options: list[str]) -> int:
                     raise UserError(f"{flag} is Optuna's: Ray keeps what it tries in {plan.folder}/")
             return search_with_ray(plan, jobs)
         return _with_optuna(plan, words, jobs, options)
-    except Stopped as stop:
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # In a training, Lightning asks for the end of the process.
+        interruption = stop if isinstance(stop, KeyboardInterrupt) else stop.__context__
+        if not isinstance(interruption, KeyboardInterrupt):
+            raise
+        number = interruption.number if isinstance(interruption, Stopped) else signal.SIGINT
         if _WORKER in os.environ:
-            return 128 + stop.number
-        raise Stopped(
-            stop.number, f"Stopped. The same command goes on with what is missing in {plan.folder}/."
-        ) from stop
+            return 128 + number
+        said = f"Stopped. The same command goes on with what is missing in {plan.folder}/."
+        raise Stopped(number, said) from stop
 
 
 def _plan(words: Words) -> Plan:

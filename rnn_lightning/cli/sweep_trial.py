@@ -17,7 +17,9 @@ from rnn_lightning.callbacks.journal import say
 from rnn_lightning.cli import configs, runs
 from rnn_lightning.cli.app import FitCommand
 from rnn_lightning.cli.errors import TrainingError, in_plugin, mistake_in
+from rnn_lightning.cli.files import write_whole
 from rnn_lightning.cli.fit import check_intervals, train_with, trainer_in
+from rnn_lightning.cli.resume import written_out
 
 LOG = "log.txt"
 
@@ -87,6 +89,7 @@ def run(
             watch = Watch(monitored, report)
             with command.placed():
                 check_intervals(command)
+                write_whole(folder / runs.CONFIG, written_out(command).encode())
                 trainer = trainer_in(folder, command)
                 trainer.callbacks.append(watch)  # type: ignore[attr-defined]  # set, not declared
                 train_with(command, trainer, None, 0)

@@ -79,13 +79,11 @@ VERBS: dict[str, Verb] = {
         (
             Option("--resume", "[RUN]", "go on with a run in its folder: the newest of those that fit the configs"),
             Option("--seeds", "N", "train a run with each of the seeds 1 to N, and say how far their scores lie apart"),
-            Option(
-                "--run", "RUN", "run that --ckpt_path best or last is taken from; the newest of the kind by default"
-            ),
+            Option("--run", "RUN", "run that --ckpt_path best or last is taken from, if not the newest"),
             Option(
                 "--dry-run",
                 "",
-                "say what the training would be, its data, time and memory, from a few of its steps; keep nothing",
+                "say what the training would be, its data, time and memory; keep nothing",
             ),
         ),
         (*_TRAINING, "ckpt_path"),

@@ -103,13 +103,12 @@ class IMDb(LabelledTexts):
         Raises:
             ValueError: as in `prepare_data`, or no training reviews are left beside the validation part.
         """
-        path = locate(self.path)
         if self.corpus is None:
-            self.corpus = open_corpus(path)
+            self.corpus = open_corpus(locate(self.path))
         corpus, count = self.corpus, len(self.corpus.labels)
         train, val = self._split(corpus)
         test = np.flatnonzero(corpus.splits == SPLITS.index("test"))
-        tokens = joined(corpus, open_unlabelled(path)) if self.unlabelled else corpus
+        tokens = joined(corpus, open_unlabelled(locate(self.path))) if self.unlabelled else corpus
         further = np.arange(count, len(tokens.offsets) - 1)
         facts = Facts(None, ("negative", "positive"))
         self._arrange(stage, tokens, corpus.labels, {"train": train, "val": val, "test": test}, further, facts)

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from rnn_lightning import IMDb, SyntheticSequences, load
-from rnn_lightning.cli import configs
+from rnn_lightning.cli import configs, files
 from rnn_lightning.cli.app import FitCommand
+from rnn_lightning.cli.resume import written_out
 from tests.cli.helpers import epochs, measured, one_mistake, only_run, recorded
 from tests.conftest import SMALL, SMALL_REVIEWS, Command
 
@@ -36,6 +37,7 @@ def test_the_command_gives_exactly_what_the_training_process_gives(command: Comm
     run = Path("runs/lstm-synthetic/2026-01-01_10-00-00")
     trainer = fit.instantiate_trainer(callbacks=[fit.config_init.checkpoint], logger=False, default_root_dir=str(run))
     trainer.fit(fit.model, datamodule=fit.datamodule)
+    (run / "config.yaml").write_text(written_out(fit), "utf-8")
     for verb in ("validate", "test"):
         options = {"datamodule": fit.datamodule, "ckpt_path": "best", "weights_only": True, "verbose": False}
         (right_after,) = getattr(trainer, verb)(fit.model, **options)
@@ -102,15 +104,15 @@ def test_numbers_that_cannot_be_written_whole_leave_the_old_ones(
     assert command("test").code == 0
     before = {path: path.read_bytes() for path in (feature_run / "test").iterdir()}
     assert len(before) == 2
-    write = Path.write_bytes
+    write = files.write_synced
 
-    def full(self: Path, content: bytes) -> int:
-        if self.name.startswith(which):
-            write(self, content[:1])
+    def full(path: Path, content: bytes) -> None:
+        if path.name.startswith(which):
+            write(path, content[:1])
             raise OSError(28, "No space left on device")
-        return write(self, content)
+        write(path, content)
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(files, "write_synced", full)
     one_mistake(command("test", "--data.num_test=10"), f"{which} cannot be written: No space left on device")
     assert {path: path.read_bytes() for path in (feature_run / "test").iterdir()} == before
 
