@@ -51,9 +51,7 @@ class Verb(NamedTuple):
 
 PLUGINS = Option("--plugins", "FILE", "Python file of yours with a layer, a task or a data set; can be given again")
 """Read before the verb is begun."""
-ALLOW_IMPORTS = Option(
-    "--allow-imports", "", "import any class that a config names, and so run its code: if you trust it"
-)
+ALLOW_IMPORTS = Option("--allow-imports", "", "import, and so run, any class that a config names")
 """The same."""
 
 _CHOOSING = (
@@ -77,13 +75,13 @@ VERBS: dict[str, Verb] = {
         "rnn_lightning.cli.fit:fit",
         "[--config NAME ...] [options]",
         (
-            Option("--resume", "[RUN]", "go on with a run in its folder: the newest of those that fit the configs"),
-            Option("--seeds", "N", "train a run with each of the seeds 1 to N, and say how far their scores lie apart"),
-            Option("--run", "RUN", "run that --ckpt_path best or last is taken from, if not the newest"),
+            Option("--resume", "[RUN]", "go on with a run, the newest of those that fit the configs"),
+            Option("--seeds", "N", "train with each seed from 1 to N; say how far scores lie apart"),
+            Option("--run", "RUN", "run that --ckpt_path best or last is taken from"),
             Option(
                 "--dry-run",
                 "",
-                "say what the training would be, its data, time and memory; keep nothing",
+                "say what the training would be: data, time and memory",
             ),
         ),
         (*_TRAINING, "ckpt_path"),

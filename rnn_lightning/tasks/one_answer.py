@@ -89,7 +89,7 @@ class OneAnswer(SequenceTask):
             targets of the training data are, whatever their scaling.
         """
 
-    def losses(self, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of each sequence (B,): squared error, binary cross-entropy or cross-entropy, in nats.
 
         Where the data scales its targets, errors are measured in standard deviations of the training targets.
@@ -97,7 +97,6 @@ class OneAnswer(SequenceTask):
         Args:
             logits: what `forward` returns.
             targets: numbers or classes (B,), or a probability for each class (B, C).
-            smoothing: share of the certainty that all classes get alike.
         """
         num_classes = self.hparams["num_classes"]
         if num_classes == 0:
@@ -105,9 +104,8 @@ class OneAnswer(SequenceTask):
             return functional.mse_loss(logits / unit, targets / unit, reduction="none")
         if num_classes == 2:
             positive = (targets if targets.dim() == 1 else targets[:, 1]).to(logits.dtype)
-            positive = positive * (1 - smoothing) + smoothing / 2
             return functional.binary_cross_entropy_with_logits(logits, positive, reduction="none")
-        return functional.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+        return functional.cross_entropy(logits, targets, reduction="none")
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Probability of each class (B, C), from what `forward` returns."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rnn_lightning.batch import Batch, Facts
 from rnn_lightning.layers import NgramMix, Pooling, PoolingName, RecurrentStack, TokenEmbedding, make_head
@@ -230,21 +231,26 @@ class SequenceClassifier(OneAnswer):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a training batch, without any n-grams; its mean over the epoch is logged as train_loss."""
-        h, x, targets = self.hparams, self._vectors(batch.inputs), targets_of(batch)
+        h, targets, lengths = self.hparams, targets_of(batch), batch.lengths
+        if h["label_smoothing"]:
+            targets = _smoothed(targets, h["num_classes"], h["label_smoothing"])
+        if h["ngrams"] is None and not h["adversarial"] and not h["virtual_adversarial"]:
+            loss = self.losses(self(batch.inputs, lengths), targets).mean()
+            return self.weighed(loss, len(lengths), batch)
+        x = self._vectors(batch.inputs)
         if h["adversarial"] and not x.requires_grad:
             x.requires_grad_()
-        logits = self._of_vectors(x, batch.lengths)
-        losses = plain = self.losses(logits, targets, h["label_smoothing"])
+        logits = self._of_vectors(x, lengths)
+        losses = plain = self.losses(logits, targets)
         if h["adversarial"]:
-            changed = x + adversarial_change(losses, x, batch.lengths, h["adversarial"])
-            after = self._of_vectors(changed, batch.lengths)
-            losses = losses + self.losses(after, targets, h["label_smoothing"])
+            changed = x + adversarial_change(losses, x, lengths, h["adversarial"])
+            losses = losses + self.losses(self._of_vectors(changed, lengths), targets)
         if h["virtual_adversarial"]:
             losses = losses + virtual_adversarial_losses(
-                lambda x: self.log_probabilities(self._of_vectors(x, batch.lengths)),
-                *(x, batch.lengths, self.log_probabilities(logits), h["virtual_adversarial"]),
+                lambda x: self.log_probabilities(self._of_vectors(x, lengths)),
+                *(x, lengths, self.log_probabilities(logits), h["virtual_adversarial"]),
             )
-        return self.weighed(losses.mean(), len(batch.lengths), batch, plain.mean())
+        return self.weighed(losses.mean(), len(lengths), batch, plain.mean())
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to val_loss and to the epoch's metrics."""
@@ -272,3 +278,9 @@ class SequenceClassifier(OneAnswer):
             self.mix.offset.copy_(offsets)
         logits = self.mix(*both.to(self.mix.scales)).squeeze(1)
         self._measure(self.val_loss, self.val_metrics, logits, targets.to(logits.device))
+
+
+def _smoothed(targets: Tensor, num_classes: int, share: float) -> Tensor:
+    """A probability for each class (B, C): a share of the certainty goes to all of them alike."""
+    certain = targets if targets.dim() > 1 else functional.one_hot(targets, num_classes).float()
+    return certain * (1 - share) + share / num_classes

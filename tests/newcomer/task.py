@@ -23,7 +23,7 @@ from rnn_lightning.layers.padding import zero_padding
 from rnn_lightning.tasks.base import SequenceTask
 from rnn_lightning.tasks.metrics import MeanLoss
 from rnn_lightning.tasks.networks import layer_maker
-from rnn_lightning.tasks.sequence_classifier import Estimate
+from rnn_lightning.tasks.one_answer import Estimate
 
 
 class NextFeatures(SequenceTask):
